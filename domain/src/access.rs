@@ -1,0 +1,138 @@
+//! Who may do what. A [`Membership`] is the proof that the actor belongs to a
+//! conversation; only this file makes one.
+
+use backchannel_entities::{ConversationId, conversation, member};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+
+use crate::conversations::{Conversation, ConversationKind};
+use crate::cx::Tx;
+use crate::members::{Member, Role};
+use crate::{Cx, Error, Result, UserId};
+
+/// Proof that the actor was a member when it was made; within a transaction that holds
+/// the conversation's lock, that the actor still is.
+#[derive(Clone, Debug)]
+pub struct Membership {
+    /// The conversation, as it was then.
+    pub conversation: Conversation,
+    /// The actor's own membership.
+    pub member: Member,
+}
+
+impl Membership {
+    /// Proves it for reading.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such conversation, or the actor is no member.
+    pub async fn prove(cx: &Cx, id: ConversationId) -> Result<Self> {
+        let user_id = cx.signed_in()?.user.id;
+        let (member, conversation) = member::Entity::find_by_id((id, user_id))
+            .filter(member::Column::LeftAt.is_null())
+            .find_both_related(conversation::Entity)
+            .one(cx.read())
+            .await?
+            .ok_or(Error::NotFound("conversation"))?;
+        Ok(Self {
+            conversation,
+            member,
+        })
+    }
+
+    /// Proves it for writing: locks the conversation first, so that the proof holds until
+    /// the commit.
+    pub(crate) async fn lock(tx: &Tx, user_id: UserId, id: ConversationId) -> Result<Self> {
+        let conversation = tx.lock(id).await?;
+        Self::of_locked(tx, user_id, conversation).await
+    }
+
+    /// Proves it for a conversation whose lock the transaction holds already.
+    pub(crate) async fn of_locked(
+        tx: &Tx,
+        user_id: UserId,
+        conversation: Conversation,
+    ) -> Result<Self> {
+        let member = find(&tx.db, conversation.id, user_id).await?;
+        match member {
+            Some(member) if member.left_at.is_none() => Ok(Self {
+                conversation,
+                member,
+            }),
+            _ => Err(Error::NotFound("conversation")),
+        }
+    }
+
+    /// Whether the actor may add members.
+    pub(crate) fn may_add_members(&self) -> Result<()> {
+        match self.conversation.kind {
+            ConversationKind::Direct => Err(Error::Forbidden(
+                "a direct conversation has exactly its two members",
+            )),
+            ConversationKind::Channel if self.member.role == Role::Member => Err(Error::Forbidden(
+                "only owners and admins add members to a channel",
+            )),
+            ConversationKind::Group | ConversationKind::Channel | ConversationKind::Room => Ok(()),
+        }
+    }
+
+    /// Whether the actor may remove `target`. Everyone may leave, except from a direct
+    /// conversation.
+    pub(crate) fn may_remove(&self, target: &Member) -> Result<()> {
+        if self.conversation.kind == ConversationKind::Direct {
+            return Err(Error::Forbidden(
+                "a direct conversation has exactly its two members",
+            ));
+        }
+        let allowed = target.user_id == self.member.user_id
+            || match self.member.role {
+                Role::Owner => true,
+                Role::Admin => target.role == Role::Member,
+                Role::Member => false,
+            };
+        if allowed {
+            Ok(())
+        } else {
+            Err(Error::Forbidden(
+                "only an owner, or an admin for plain members, may remove others",
+            ))
+        }
+    }
+
+    /// Whether the actor may send messages.
+    pub(crate) fn may_send(&self) -> Result<()> {
+        if self.conversation.kind == ConversationKind::Channel && self.member.role == Role::Member {
+            return Err(Error::Forbidden("only owners and admins send to a channel"));
+        }
+        Ok(())
+    }
+
+    /// Whether the actor may edit what `sender` sent.
+    pub(crate) fn may_edit(&self, sender: Option<UserId>) -> Result<()> {
+        if sender == Some(self.member.user_id) {
+            Ok(())
+        } else {
+            Err(Error::Forbidden("only the sender may edit a message"))
+        }
+    }
+
+    /// Whether the actor may delete what `sender` sent.
+    pub(crate) fn may_delete(&self, sender: Option<UserId>) -> Result<()> {
+        let moderates =
+            self.conversation.kind != ConversationKind::Direct && self.member.role != Role::Member;
+        if moderates || sender == Some(self.member.user_id) {
+            Ok(())
+        } else {
+            Err(Error::Forbidden(
+                "only the sender, an admin or an owner may delete a message",
+            ))
+        }
+    }
+}
+
+/// The membership of a user, ended or not.
+pub(crate) async fn find(
+    db: &impl ConnectionTrait,
+    id: ConversationId,
+    user_id: UserId,
+) -> Result<Option<Member>> {
+    Ok(member::Entity::find_by_id((id, user_id)).one(db).await?)
+}

@@ -1,0 +1,281 @@
+//! Between nodes: hints through Redis pub/sub.
+//!
+//! One task owns the connection (RESP3, so that publishing and subscribing share it). It
+//! notices within two seconds that Redis is gone or stuck, comes back by itself, renews
+//! every subscription and then has the database swept for what was missed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use backchannel_entities::{ConversationId, SessionId};
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind, RedisResult, Value};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{Error, Result};
+
+use super::Inbox;
+
+const CONVERSATIONS: &str = "backchannel:conversation:";
+const SESSIONS: &str = "backchannel:sessions";
+
+/// Hints and changes of interest waiting for the connection. Hints beyond are dropped:
+/// the sweep makes up for them.
+const QUEUE: usize = 8_192;
+/// Hints sent in one go.
+const BATCH: usize = 256;
+/// Longest wait for any answer of Redis, and between heartbeats.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Pauses between attempts to connect, doubling from the first to the last.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+
+/// A handle on the connection's task. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Redis {
+    orders: mpsc::Sender<Order>,
+    connected: Arc<AtomicBool>,
+}
+
+enum Order {
+    /// Tell other nodes.
+    Publish { channel: String, payload: String },
+    /// Subscribe or unsubscribe, whichever the registry of hubs says by then. So an
+    /// unsubscription can never overtake the subscription of a newer hub.
+    Interest {
+        id: ConversationId,
+        done: Option<oneshot::Sender<()>>,
+    },
+}
+
+impl Redis {
+    pub(super) fn start(url: &str, inbox: Inbox, stopping: CancellationToken) -> Result<Self> {
+        let resp3 = if url.contains('?') {
+            "&protocol=resp3"
+        } else {
+            "?protocol=resp3"
+        };
+        let client = Client::open(format!("{url}{resp3}")).map_err(|_| {
+            // Not the cause, which may quote the URL and a password in it.
+            Error::internal(std::io::Error::other(
+                "REDIS_URL is not a URL that Redis accepts",
+            ))
+        })?;
+        let (orders, queue) = mpsc::channel(QUEUE);
+        let connected = Arc::new(AtomicBool::new(false));
+        let carrier = Carrier {
+            client,
+            inbox: Arc::new(inbox),
+            queue,
+            connected: Arc::clone(&connected),
+        };
+        tokio::spawn(async move {
+            tokio::select! {
+                () = stopping.cancelled() => {}
+                () = carrier.run() => {}
+            }
+        });
+        Ok(Self { orders, connected })
+    }
+
+    pub(super) fn connected(&self) -> bool {
+        self.connected.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn hint_conversation(&self, id: ConversationId, seq: i64) {
+        self.publish(channel(id), seq.to_string());
+    }
+
+    pub(super) fn hint_session_ended(&self, id: SessionId) {
+        self.publish(SESSIONS.to_owned(), id.to_string());
+    }
+
+    fn publish(&self, channel: String, payload: String) {
+        if self.connected() {
+            // A full queue is a slow Redis; the sweep brings what is dropped here.
+            let _ = self.orders.try_send(Order::Publish { channel, payload });
+        }
+    }
+
+    /// Subscribes to a conversation's hints. Returns when Redis has confirmed it, or when
+    /// it cannot: then the sweep stands in until it can.
+    pub(super) async fn subscribe(&self, id: ConversationId) {
+        let (done, confirmed) = oneshot::channel();
+        let order = Order::Interest {
+            id,
+            done: Some(done),
+        };
+        let ask = async {
+            if self.orders.send(order).await.is_ok() {
+                let _ = confirmed.await;
+            }
+        };
+        let _ = tokio::time::timeout(HEARTBEAT, ask).await;
+    }
+
+    /// Says that a hub was closed.
+    pub(super) fn interest_changed(&self, id: ConversationId) {
+        // Lost on a full queue, this leaves a subscription too many until the next reconnect.
+        let _ = self.orders.try_send(Order::Interest { id, done: None });
+    }
+}
+
+fn channel(id: ConversationId) -> String {
+    format!("{CONVERSATIONS}{id}")
+}
+
+struct Carrier {
+    client: Client,
+    inbox: Arc<Inbox>,
+    queue: mpsc::Receiver<Order>,
+    connected: Arc<AtomicBool>,
+}
+
+impl Carrier {
+    async fn run(mut self) {
+        let mut pause = RETRY.0;
+        loop {
+            let lost = match self.connect().await {
+                Ok((connection, dropped)) => {
+                    tracing::info!("connected to redis");
+                    pause = RETRY.0;
+                    self.connected.store(true, Ordering::Relaxed);
+                    // Whatever was said while nobody listened is in the database.
+                    self.inbox.reconnected.notify_one();
+                    self.carry(connection, dropped).await
+                }
+                Err(error) => Err(error),
+            };
+            if self.connected.swap(false, Ordering::Relaxed) {
+                tracing::warn!("lost redis; reading the database until it is back");
+            }
+            let Err(error) = lost else { return };
+            tracing::debug!(%error, "redis is away");
+            if !self.turn_away_for(pause).await {
+                return;
+            }
+            pause = (pause * 2).min(RETRY.1);
+        }
+    }
+
+    /// A connection that is subscribed to all that this node follows.
+    async fn connect(&self) -> RedisResult<(MultiplexedConnection, CancellationToken)> {
+        let (inbox, dropped) = (Arc::clone(&self.inbox), CancellationToken::new());
+        let on_drop = dropped.clone();
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(HEARTBEAT))
+            .set_response_timeout(Some(HEARTBEAT))
+            .set_push_sender(move |push: PushInfo| {
+                if push.kind == PushKind::Disconnection {
+                    on_drop.cancel();
+                } else {
+                    inbox.take(&push);
+                }
+                Ok::<(), redis::aio::SendError>(())
+            });
+        let mut connection = self
+            .client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await?;
+        connection.subscribe(SESSIONS).await?;
+        for ids in self.inbox.hubs.keys().chunks(BATCH) {
+            let channels: Vec<String> = ids.iter().copied().map(channel).collect();
+            connection.subscribe(channels).await?;
+        }
+        Ok((connection, dropped))
+    }
+
+    /// Works until the connection fails, or (`Ok`) until nobody can give orders any more.
+    async fn carry(
+        &mut self,
+        mut connection: MultiplexedConnection,
+        dropped: CancellationToken,
+    ) -> RedisResult<()> {
+        let mut heartbeat = tokio::time::interval(HEARTBEAT);
+        let mut orders = Vec::with_capacity(BATCH);
+        loop {
+            tokio::select! {
+                () = dropped.cancelled() => {
+                    return Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into());
+                }
+                _ = heartbeat.tick() => {
+                    redis::cmd("PING").query_async::<()>(&mut connection).await?;
+                }
+                received = self.queue.recv_many(&mut orders, BATCH) => {
+                    if received == 0 {
+                        return Ok(());
+                    }
+                    self.obey(&mut connection, &mut orders).await?;
+                }
+            }
+        }
+    }
+
+    async fn obey(
+        &self,
+        connection: &mut MultiplexedConnection,
+        orders: &mut Vec<Order>,
+    ) -> RedisResult<()> {
+        let mut hints = redis::pipe();
+        for order in orders.drain(..) {
+            match order {
+                Order::Publish { channel, payload } => {
+                    hints.publish(channel, payload).ignore();
+                }
+                Order::Interest { id, done } => {
+                    if self.inbox.hubs.get(&id).is_some() {
+                        connection.subscribe(channel(id)).await?;
+                    } else {
+                        connection.unsubscribe(channel(id)).await?;
+                    }
+                    drop(done);
+                }
+            }
+        }
+        if hints.is_empty() {
+            return Ok(());
+        }
+        hints.query_async::<()>(connection).await
+    }
+
+    /// Refuses all orders for a while. Answers whether there may be more later.
+    async fn turn_away_for(&mut self, pause: Duration) -> bool {
+        let until = tokio::time::sleep(pause);
+        tokio::pin!(until);
+        loop {
+            tokio::select! {
+                () = &mut until => return true,
+                order = self.queue.recv() => if order.is_none() { return false },
+            }
+        }
+    }
+}
+
+impl Inbox {
+    /// Acts on a hint. Anything malformed is not ours.
+    fn take(&self, push: &PushInfo) {
+        let (PushKind::Message, [Value::BulkString(channel), Value::BulkString(payload)]) =
+            (&push.kind, push.data.as_slice())
+        else {
+            return;
+        };
+        let (Ok(channel), Ok(payload)) = (str::from_utf8(channel), str::from_utf8(payload)) else {
+            return;
+        };
+        if channel == SESSIONS {
+            if let Ok(id) = Uuid::parse_str(payload) {
+                self.sessions
+                    .get(&SessionId(id))
+                    .inspect(|ending| ending.0.cancel());
+            }
+        } else if let Some(id) = channel.strip_prefix(CONVERSATIONS)
+            && let (Ok(id), Ok(seq)) = (Uuid::parse_str(id), payload.parse())
+        {
+            self.hubs
+                .get(&ConversationId(id))
+                .inspect(|hub| hub.hint(seq));
+        }
+    }
+}

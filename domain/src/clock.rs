@@ -1,0 +1,50 @@
+//! Time, ids and randomness: the only place that asks the machine for them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use backchannel_entities::Timestamp;
+use uuid::Uuid;
+
+/// The wall clock, which tests may move forward.
+#[derive(Clone, Debug, Default)]
+pub struct Clock {
+    ahead_ms: Arc<AtomicI64>,
+}
+
+impl Clock {
+    /// The present instant.
+    #[must_use]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the clock"
+    )]
+    pub fn now(&self) -> Timestamp {
+        let ahead = self.ahead_ms.load(Ordering::Relaxed);
+        Timestamp(chrono::Utc::now().timestamp_millis() + ahead)
+    }
+
+    /// Moves this clock, and every clone of it, into the future. For tests: expiry is
+    /// reached without waiting for it.
+    pub fn advance(&self, by: Duration) {
+        let ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        self.ahead_ms.fetch_add(ms, Ordering::Relaxed);
+    }
+}
+
+/// A new key: UUIDv7 (RFC 9562).
+#[expect(clippy::disallowed_methods, reason = "the one place that makes ids")]
+pub(crate) fn new_id() -> Uuid {
+    Uuid::now_v7()
+}
+
+/// `N` bytes from the operating system's secure source.
+///
+/// # Panics
+/// When the operating system has no randomness to give: nothing secure could follow.
+pub(crate) fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    bytes
+}

@@ -1,0 +1,343 @@
+//! Conversations: making, finding and listing them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use backchannel_entities::{ConversationId, Timestamp, UserId, conversation, member, message};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Order, Query};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, Condition, DbErr, EntityTrait, FromQueryResult, QueryFilter,
+    QueryOrder, QuerySelect, Set,
+};
+
+use crate::access::Membership;
+use crate::clock::new_id;
+use crate::cx::Tx;
+use crate::db::in_list;
+use crate::error::is_unique_violation;
+use crate::members::{self, Role};
+use crate::page::{End, Page, PageRequest};
+use crate::{Cx, Error, Result, limits, users};
+
+pub use backchannel_entities::conversation::{Kind as ConversationKind, Model as Conversation};
+
+/// A conversation to make, checked.
+pub struct NewConversation {
+    kind: ConversationKind,
+    members: Vec<UserId>,
+    title: Option<String>,
+    slug: Option<String>,
+}
+
+impl NewConversation {
+    /// Checks a conversation to make. The actor need not be among the members.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] on the first input that is not acceptable.
+    pub fn parse(
+        kind: ConversationKind,
+        members: Vec<UserId>,
+        title: Option<&str>,
+        slug: Option<&str>,
+    ) -> Result<Self> {
+        let title = title
+            .map(|title| limits::name("title", title))
+            .transpose()?;
+        let slug = slug.map(|slug| limits::slug("slug", slug)).transpose()?;
+        if kind == ConversationKind::Direct && title.is_some() {
+            return Err(Error::bad_input(
+                "title",
+                "a direct conversation has no title",
+            ));
+        }
+        if kind != ConversationKind::Room && slug.is_some() {
+            return Err(Error::bad_input("slug", "only a room has a slug"));
+        }
+        Ok(Self {
+            kind,
+            members: limits::ids("memberIds", members)?,
+            title,
+            slug,
+        })
+    }
+}
+
+/// Makes a conversation whose owner is the actor. For a pair that has a direct one already,
+/// answers that.
+///
+/// # Errors
+/// [`Error::NotFound`] when a member does not exist; [`Error::BadInput`] unless a direct
+/// conversation names one other user; [`Error::Conflict`] for a slug that is taken.
+pub async fn create(cx: &Cx, new: NewConversation) -> Result<Conversation> {
+    let owner = cx.signed_in()?.user.id;
+    let NewConversation {
+        kind,
+        mut members,
+        title,
+        slug,
+    } = new;
+    members.retain(|id| *id != owner);
+    let direct_key = match (kind, members.as_slice()) {
+        (ConversationKind::Direct, [other]) => Some(direct_key(owner, *other)),
+        (ConversationKind::Direct, _) => {
+            return Err(Error::bad_input(
+                "memberIds",
+                "a direct conversation names one other user",
+            ));
+        }
+        (ConversationKind::Group | ConversationKind::Channel | ConversationKind::Room, _) => None,
+    };
+    if let Some(key) = &direct_key
+        && let Some(existing) = find_direct(cx, key).await?
+    {
+        return Ok(existing);
+    }
+    let found_key = direct_key.clone();
+    let made = cx
+        .write(move |tx| {
+            Box::pin(async move {
+                users::require_all(tx, &members).await?;
+                let now = tx.now();
+                let row = conversation::ActiveModel {
+                    id: Set(ConversationId(new_id())),
+                    kind: Set(kind),
+                    title: Set(title),
+                    slug: Set(slug),
+                    direct_key: Set(direct_key),
+                    created_by: Set(owner),
+                    created_at: Set(now),
+                    last_seq: Set(0),
+                    last_active_at: Set(now),
+                };
+                let conversation = row.insert(&tx.db).await.map_err(taken)?;
+                found(tx, &conversation, owner, &members).await?;
+                Ok(conversation)
+            })
+        })
+        .await;
+    match (made, found_key) {
+        // Another request, perhaps the other member's, made it in the meantime.
+        (Err(Error::Conflict { .. }), Some(key)) => find_direct(cx, &key)
+            .await?
+            .ok_or(Error::NotFound("conversation")),
+        (made, _) => made,
+    }
+}
+
+/// A pair's key, the same whoever asks.
+fn direct_key(one: UserId, other: UserId) -> String {
+    let (smaller, greater) = if one < other {
+        (one, other)
+    } else {
+        (other, one)
+    };
+    format!("{smaller}:{greater}")
+}
+
+fn taken(error: DbErr) -> Error {
+    if is_unique_violation(&error) {
+        Error::Conflict {
+            field: Some("slug"),
+            message: "a conversation with this slug exists",
+        }
+    } else {
+        error.into()
+    }
+}
+
+async fn find_direct(cx: &Cx, key: &str) -> Result<Option<Conversation>> {
+    let existing = conversation::Entity::find()
+        .filter(conversation::Column::DirectKey.eq(key))
+        .one(cx.read())
+        .await?;
+    Ok(existing)
+}
+
+/// Adds the founding members. They join with the conversation itself, not by events.
+async fn found(
+    tx: &Tx,
+    conversation: &Conversation,
+    owner: UserId,
+    others: &[UserId],
+) -> Result<()> {
+    // Neither of two is above the other.
+    let owners_role = match conversation.kind {
+        ConversationKind::Direct => Role::Member,
+        ConversationKind::Group | ConversationKind::Channel | ConversationKind::Room => Role::Owner,
+    };
+    let others = others.iter().map(|id| (*id, Role::Member));
+    let rows = std::iter::once((owner, owners_role))
+        .chain(others)
+        .map(|(user_id, role)| {
+            members::row(conversation.id, user_id, role, conversation.created_at, 0)
+        });
+    member::Entity::insert_many(rows)
+        .exec_without_returning(&tx.db)
+        .await?;
+    Ok(())
+}
+
+/// A conversation the actor is in.
+///
+/// # Errors
+/// [`Error::NotFound`] for any other.
+pub async fn get(cx: &Cx, id: ConversationId) -> Result<Conversation> {
+    Ok(Membership::prove(cx, id).await?.conversation)
+}
+
+/// A conversation the actor is in, by its slug.
+///
+/// # Errors
+/// [`Error::NotFound`] for any other.
+pub async fn get_by_slug(cx: &Cx, slug: &str) -> Result<Conversation> {
+    let actor = cx.signed_in()?.user.id;
+    let (_, conversation) = member::Entity::find()
+        .find_both_related(conversation::Entity)
+        .filter(conversation::Column::Slug.eq(slug))
+        .filter(member::Column::UserId.eq(actor))
+        .filter(member::Column::LeftAt.is_null())
+        .one(cx.read())
+        .await?
+        .ok_or(Error::NotFound("conversation"))?;
+    Ok(conversation)
+}
+
+/// Conversations the actor is in, by id; others are left out.
+///
+/// # Errors
+/// [`Error::Unauthenticated`] when nobody is signed in.
+pub async fn find_many(
+    cx: &Cx,
+    ids: &[ConversationId],
+) -> Result<HashMap<ConversationId, Arc<Conversation>>> {
+    let actor = cx.signed_in()?.user.id;
+    let found = member::Entity::find()
+        .find_both_related(conversation::Entity)
+        .filter(member::Column::UserId.eq(actor))
+        .filter(member::Column::ConversationId.is_in(in_list(ids)))
+        .filter(member::Column::LeftAt.is_null())
+        .all(cx.read())
+        .await?;
+    Ok(found
+        .into_iter()
+        .map(|(_, found)| (found.id, Arc::new(found)))
+        .collect())
+}
+
+/// Where a conversation stands in a viewer's list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ActivityPosition {
+    /// When something last happened in it.
+    pub last_active_at: Timestamp,
+    /// Tells apart what happened in the same millisecond.
+    pub id: ConversationId,
+}
+
+impl ActivityPosition {
+    /// The position of `conversation`.
+    #[must_use]
+    pub fn of(conversation: &Conversation) -> Self {
+        Self {
+            last_active_at: conversation.last_active_at,
+            id: conversation.id,
+        }
+    }
+
+    /// What stands on one side of this position.
+    fn on_side(self, side: Side) -> Condition {
+        use conversation::Column::{Id, LastActiveAt};
+        let at = self.last_active_at;
+        let (beyond, tie) = match side {
+            Side::Newer => (LastActiveAt.gt(at), Id.gt(self.id)),
+            Side::Older => (LastActiveAt.lt(at), Id.lt(self.id)),
+        };
+        Condition::any()
+            .add(beyond)
+            .add(LastActiveAt.eq(at).and(tie))
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Side {
+    Newer,
+    Older,
+}
+
+/// The actor's conversations, most recently active first.
+///
+/// # Errors
+/// [`Error::Unauthenticated`] when nobody is signed in.
+pub async fn list(cx: &Cx, request: &PageRequest<ActivityPosition>) -> Result<Page<Conversation>> {
+    let actor = cx.signed_in()?.user.id;
+    let order = match request.end {
+        End::Start => Order::Desc,
+        End::Finish => Order::Asc,
+    };
+    let mut select = member::Entity::find()
+        .find_both_related(conversation::Entity)
+        .filter(member::Column::UserId.eq(actor))
+        .filter(member::Column::LeftAt.is_null());
+    if let Some(after) = request.after {
+        select = select.filter(after.on_side(Side::Older));
+    }
+    if let Some(before) = request.before {
+        select = select.filter(before.on_side(Side::Newer));
+    }
+    let rows = select
+        .order_by(conversation::Column::LastActiveAt, order.clone())
+        .order_by(conversation::Column::Id, order)
+        .limit(request.rows())
+        .all(cx.read())
+        .await?;
+    Ok(request.page(
+        rows.into_iter()
+            .map(|(_, conversation)| conversation)
+            .collect(),
+    ))
+}
+
+/// How many messages of others the actor has not read, for each conversation the actor is
+/// in. Deleted messages do not count.
+///
+/// # Errors
+/// [`Error::Unauthenticated`] when nobody is signed in.
+pub async fn unread_counts(
+    cx: &Cx,
+    ids: &[ConversationId],
+) -> Result<HashMap<ConversationId, i64>> {
+    #[derive(FromQueryResult)]
+    struct Count {
+        conversation_id: ConversationId,
+        unread: i64,
+    }
+    let actor = cx.signed_in()?.user.id;
+    let is_message_of_member = Expr::col((message::Entity, message::Column::ConversationId))
+        .equals((member::Entity, member::Column::ConversationId))
+        .and(
+            Expr::col((message::Entity, message::Column::Seq))
+                .gt(Expr::col((member::Entity, member::Column::ReadSeq))),
+        );
+    let select = Query::select()
+        .column((member::Entity, member::Column::ConversationId))
+        .expr_as(
+            Expr::col((message::Entity, message::Column::Id)).count(),
+            "unread",
+        )
+        .from(member::Entity)
+        .inner_join(message::Entity, is_message_of_member)
+        .and_where(member::Column::UserId.eq(actor))
+        .and_where(member::Column::ConversationId.is_in(in_list(ids)))
+        .and_where(member::Column::LeftAt.is_null())
+        .and_where(message::Column::DeletedAt.is_null())
+        .and_where(message::Column::SenderId.ne(actor))
+        .group_by_col((member::Entity, member::Column::ConversationId))
+        .take();
+    let backend = cx.handles().db.backend();
+    let counts = Count::find_by_statement(backend.build(&select))
+        .all(cx.read())
+        .await?;
+    Ok(counts
+        .into_iter()
+        .map(|count| (count.conversation_id, count.unread))
+        .collect())
+}

@@ -1,0 +1,297 @@
+//! [`Domain`]: the handles a node has. [`Cx`]: these and who acts. [`Tx`]: a change in
+//! the making.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backchannel_entities::{
+    ConversationId, SessionId, Timestamp, conversation, conversation_event,
+};
+use futures_util::future::BoxFuture;
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ColumnTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter,
+    QuerySelect,
+};
+use tracing::Instrument as _;
+
+use crate::bus::Bus;
+use crate::clock::Clock;
+use crate::db::{DatabaseUrl, Db, StatementLog};
+use crate::error::Unauthenticated;
+use crate::event::Event;
+use crate::limits;
+use crate::passwords::Passwords;
+use crate::sessions::SignedIn;
+use crate::tokens::AccessTokens;
+use crate::{Error, Result};
+
+/// What the domain must be told; the server's configuration fills it.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the rows are.
+    pub database: DatabaseUrl,
+    /// Most Postgres connections.
+    pub database_pool: u32,
+    /// `redis://` URL of the bus between nodes; none for a single node.
+    pub redis_url: Option<String>,
+    /// Signs access tokens.
+    pub jwt_secret: Vec<u8>,
+    /// How long an access token is good.
+    pub access_token_lifetime: Duration,
+    /// How long a refresh token is good.
+    pub refresh_token_lifetime: Duration,
+    /// How long a spent refresh token is honoured again.
+    pub refresh_grace: Duration,
+}
+
+/// A node's handles. Cheap to clone.
+#[derive(Clone)]
+pub struct Domain(pub(crate) Arc<Handles>);
+
+pub(crate) struct Handles {
+    pub(crate) db: Db,
+    pub(crate) bus: Bus,
+    pub(crate) clock: Clock,
+    pub(crate) passwords: Passwords,
+    pub(crate) access_tokens: AccessTokens,
+    pub(crate) settings: Settings,
+}
+
+impl Domain {
+    /// Connects to the database, brings it up to date and joins the bus. A Redis that is
+    /// away does not keep a node from starting.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn start(settings: Settings, clock: Clock) -> Result<Self> {
+        let db = migrated(&settings).await?;
+        let bus = Bus::start(db.clone(), clock.clone(), settings.redis_url.as_deref())?;
+        Ok(Self(Arc::new(Handles {
+            bus,
+            passwords: Passwords::new()?,
+            access_tokens: AccessTokens::new(&settings.jwt_secret, settings.access_token_lifetime),
+            db,
+            clock,
+            settings,
+        })))
+    }
+
+    /// Brings the database up to date and nothing else.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn migrate(settings: &Settings) -> Result<()> {
+        migrated(settings).await?.close().await;
+        Ok(())
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn check_database(&self) -> Result<()> {
+        Ok(self.0.db.reader.ping().await?)
+    }
+
+    /// Whether the bus reaches other nodes; none where there is only this one.
+    #[must_use]
+    pub fn bus_connected(&self) -> Option<bool> {
+        self.0.bus.redis_connected()
+    }
+
+    /// The statements run so far.
+    #[must_use]
+    pub fn statements(&self) -> &StatementLog {
+        &self.0.db.statements
+    }
+
+    /// Text and plan of every statement recorded since [`StatementLog::record`].
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn explain_recorded(&self) -> Result<Vec<(String, String)>> {
+        self.0.db.explain().await
+    }
+
+    /// The clock everything here goes by.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// How many conversations have open streams on this node.
+    #[must_use]
+    pub fn open_feeds(&self) -> usize {
+        self.0.bus.open_feeds()
+    }
+
+    /// Ends every stream and closes the connections.
+    pub async fn stop(&self) {
+        self.0.bus.stop();
+        self.0.db.close().await;
+    }
+
+    /// A context in which nobody acts.
+    #[must_use]
+    pub fn anonymous(&self, because: Unauthenticated) -> Cx {
+        Cx {
+            domain: self.clone(),
+            actor: Actor::Anonymous(because),
+        }
+    }
+}
+
+async fn migrated(settings: &Settings) -> Result<Db> {
+    let connect = async {
+        let db = Db::connect(&settings.database, settings.database_pool).await?;
+        db.migrate().await?;
+        Ok(db)
+    };
+    connect
+        .await
+        .map_err(|error| crate::db::unavailable(&settings.database, error))
+}
+
+/// Who acts.
+#[derive(Clone, Debug)]
+pub(crate) enum Actor {
+    Anonymous(Unauthenticated),
+    User(Arc<SignedIn>),
+}
+
+/// What every use case is called with: who acts, on which node. Cheap to clone.
+#[derive(Clone)]
+pub struct Cx {
+    pub(crate) domain: Domain,
+    pub(crate) actor: Actor,
+}
+
+impl Cx {
+    /// The signed-in user who acts.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] when nobody is signed in.
+    pub fn signed_in(&self) -> Result<&Arc<SignedIn>> {
+        match &self.actor {
+            Actor::User(signed_in) => Ok(signed_in),
+            Actor::Anonymous(because) => Err(Error::Unauthenticated(*because)),
+        }
+    }
+
+    /// The node this runs on.
+    #[must_use]
+    pub fn domain(&self) -> &Domain {
+        &self.domain
+    }
+
+    pub(crate) fn handles(&self) -> &Handles {
+        &self.domain.0
+    }
+
+    /// The way to read. No statement of a read needs the snapshot of another: what must
+    /// agree is read in one statement.
+    pub(crate) fn read(&self) -> &DatabaseConnection {
+        &self.handles().db.reader
+    }
+
+    /// Runs `work` in a transaction, commits, then publishes what it recorded.
+    ///
+    /// It runs in a task of its own: a client that hangs up drops the caller's future, and
+    /// must not thereby drop a commit half-way or the events after it.
+    pub(crate) async fn write<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
+    {
+        let domain = self.domain.clone();
+        let transaction = async move {
+            let handles = &domain.0;
+            let mut tx = Tx {
+                db: handles.db.begin().await?,
+                clock: handles.clock.clone(),
+                events: Vec::new(),
+                ended: Vec::new(),
+            };
+            match work(&mut tx).await {
+                Ok(value) => {
+                    tx.db.commit().await?;
+                    handles.bus.publish(tx.events, tx.ended);
+                    Ok(value)
+                }
+                Err(error) => {
+                    tx.db.rollback().await?;
+                    Err(error)
+                }
+            }
+        };
+        tokio::spawn(transaction.in_current_span())
+            .await
+            .map_err(Error::internal)?
+    }
+}
+
+/// An open transaction, and what is to be published once it has committed.
+pub(crate) struct Tx {
+    pub(crate) db: DatabaseTransaction,
+    clock: Clock,
+    events: Vec<Arc<Event>>,
+    ended: Vec<SessionId>,
+}
+
+impl Tx {
+    /// The present instant. Read it under the conversation's lock, so that instants are
+    /// in the order of positions.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Locks the conversation until the end of the transaction. SQLite has no row locks
+    /// and needs none: its one writer holds them all.
+    pub(crate) async fn lock(&self, id: ConversationId) -> Result<conversation::Model> {
+        conversation::Entity::find_by_id(id)
+            .lock_exclusive()
+            .one(&self.db)
+            .await?
+            .ok_or(Error::NotFound("conversation"))
+    }
+
+    /// Locks the conversation and takes its next `count` positions. Answers the
+    /// conversation as it is afterwards: the positions are the last `count` up to its
+    /// `last_seq`.
+    pub(crate) async fn allocate(
+        &self,
+        id: ConversationId,
+        count: i64,
+    ) -> Result<conversation::Model> {
+        use conversation::Column;
+        let rows = conversation::Entity::update_many()
+            .col_expr(Column::LastSeq, Expr::col(Column::LastSeq).add(count))
+            .col_expr(Column::LastActiveAt, Expr::value(self.now()))
+            .filter(Column::Id.eq(id))
+            .filter(Column::LastSeq.lte(limits::SEQ - count))
+            .exec_with_returning(&self.db)
+            .await?;
+        rows.into_iter()
+            .next()
+            .ok_or(Error::NotFound("conversation"))
+    }
+
+    /// Writes the events' rows and publishes the events after the commit: the one way for
+    /// an event to come into being.
+    pub(crate) async fn record(&mut self, events: Vec<Event>) -> Result<()> {
+        let rows: Vec<_> = events.iter().filter_map(Event::row).collect();
+        if !rows.is_empty() {
+            conversation_event::Entity::insert_many(rows)
+                .exec_without_returning(&self.db)
+                .await?;
+        }
+        self.events.extend(events.into_iter().map(Arc::new));
+        Ok(())
+    }
+
+    /// Ends the streams and sockets of a session once the transaction has committed.
+    pub(crate) fn end_session(&mut self, session_id: SessionId) {
+        self.ended.push(session_id);
+    }
+}

@@ -1,0 +1,294 @@
+//! The connections, set up as measured: SQLite in WAL behind one writer, or a pool of
+//! Postgres connections.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use backchannel_migration::{Migrator, MigratorTrait as _};
+use sea_orm::sea_query::{Asterisk, Query, UnionType};
+use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
+    DbErr, EntityTrait, FromQueryResult, QueryTrait, Select, SqliteTransactionMode, Statement,
+    TransactionOptions, TransactionTrait,
+};
+
+use crate::{Error, Result};
+
+/// How long to wait for a free connection before the request fails.
+const ACQUIRE: Duration = Duration::from_secs(5);
+/// How long one statement may run, and how long it may wait for a row lock.
+const STATEMENT: Duration = Duration::from_secs(15);
+/// Readers of SQLite: each is a thread, and more than a few only contend.
+const SQLITE_READERS: u32 = 4;
+/// Key of the advisory lock under which one node at a time migrates. Any constant does.
+const MIGRATION_LOCK: i64 = 0x6261_636b_6368;
+
+/// Where the rows are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DatabaseUrl {
+    /// One file, made if it does not exist.
+    Sqlite(std::path::PathBuf),
+    /// A `postgres://` URL.
+    Postgres(String),
+}
+
+/// Both ways to the database. On Postgres they are one pool.
+#[derive(Clone)]
+pub(crate) struct Db {
+    /// For statements that change nothing.
+    pub(crate) reader: DatabaseConnection,
+    writer: DatabaseConnection,
+    pub(crate) statements: Arc<StatementLog>,
+}
+
+impl Db {
+    pub(crate) async fn connect(url: &DatabaseUrl, pool: u32) -> Result<Self> {
+        let (mut reader, mut writer) = match url {
+            DatabaseUrl::Sqlite(path) => {
+                // The writer first: it makes the file that readers expect.
+                let writer = sqlite(path, Access::Write).await?;
+                (sqlite(path, Access::Read).await?, writer)
+            }
+            DatabaseUrl::Postgres(url) => {
+                let pool = postgres(url, pool).await?;
+                (pool.clone(), pool)
+            }
+        };
+        let statements = Arc::new(StatementLog::default());
+        for connection in [&mut reader, &mut writer] {
+            let statements = Arc::clone(&statements);
+            connection.set_metric_callback(move |info| statements.note(info.statement));
+        }
+        Ok(Self {
+            reader,
+            writer,
+            statements,
+        })
+    }
+
+    /// Brings the tables up to date. Safe on a database in use and with several nodes
+    /// starting at once.
+    pub(crate) async fn migrate(&self) -> Result<()> {
+        let lock = self.begin().await?;
+        if self.backend() == DbBackend::Postgres {
+            let sql = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
+            lock.execute_unprepared(&sql).await?;
+            Migrator::up(&self.writer, None).await?;
+            lock.commit().await?;
+        } else {
+            lock.rollback().await?;
+            Migrator::up(&self.writer, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Opens a transaction. `Cx::write` is the one caller besides [`Db::migrate`].
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that opens transactions"
+    )]
+    pub(crate) async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
+        // A deferred SQLite transaction that reads before it writes can fail half-way with
+        // SQLITE_BUSY; an immediate one waits at its beginning. Postgres ignores the mode.
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        self.writer.begin_with_options(options).await
+    }
+
+    pub(crate) fn backend(&self) -> DbBackend {
+        self.reader.get_database_backend()
+    }
+
+    pub(crate) async fn close(&self) {
+        for connection in [&self.reader, &self.writer] {
+            if let Err(error) = connection.close_by_ref().await {
+                tracing::warn!(%error, "closing the database failed");
+            }
+        }
+    }
+
+    /// The plan of every statement noted since recording began, with its text.
+    pub(crate) async fn explain(&self) -> Result<Vec<(String, String)>> {
+        let (prefix, column) = match self.backend() {
+            DbBackend::Sqlite => ("EXPLAIN QUERY PLAN ", 3),
+            DbBackend::Postgres | DbBackend::MySql | _ => ("EXPLAIN ", 0),
+        };
+        let mut plans = Vec::new();
+        let connection = self.begin().await?;
+        if self.backend() == DbBackend::Postgres {
+            // Small tables are scanned whatever the indexes; this shows whether one exists.
+            connection
+                .execute_unprepared("SET LOCAL enable_seqscan = off")
+                .await?;
+        }
+        for mut statement in self.statements.take() {
+            let sql = std::mem::take(&mut statement.sql);
+            statement.sql = format!("{prefix}{sql}");
+            let rows = connection.query_all_raw(statement).await?;
+            let lines: Result<Vec<String>, DbErr> = rows
+                .iter()
+                .map(|row| row.try_get_by_index(column))
+                .collect();
+            plans.push((sql, lines?.join("\n")));
+        }
+        connection.rollback().await?;
+        Ok(plans)
+    }
+}
+
+enum Access {
+    Read,
+    Write,
+}
+
+async fn sqlite(path: &Path, access: Access) -> Result<DatabaseConnection> {
+    let path = path.to_owned();
+    let mut options = ConnectOptions::new("sqlite://");
+    let (readers, read_only) = match access {
+        Access::Read => (SQLITE_READERS, true),
+        Access::Write => (1, false),
+    };
+    options
+        .max_connections(readers)
+        .min_connections(1)
+        .acquire_timeout(ACQUIRE)
+        .test_before_acquire(false)
+        .sqlx_logging(false)
+        .map_sqlx_sqlite_opts(move |options| {
+            let options = options
+                .filename(&path)
+                .create_if_missing(true)
+                .foreign_keys(true)
+                .busy_timeout(ACQUIRE)
+                .statement_cache_capacity(256)
+                .pragma("query_only", if read_only { "on" } else { "off" });
+            if read_only {
+                return options;
+            }
+            // FULL: an acknowledged message survives the power going, not only the process.
+            options
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full)
+        })
+        .map_sqlx_sqlite_pool_opts(|options| options.idle_timeout(None).max_lifetime(None));
+    Ok(Database::connect(options).await?)
+}
+
+async fn postgres(url: &str, pool: u32) -> Result<DatabaseConnection> {
+    let mut options = ConnectOptions::new(url);
+    options
+        // Migrating needs a second connection beside the one that holds the lock.
+        .max_connections(pool.max(2))
+        .min_connections(2)
+        .acquire_timeout(ACQUIRE)
+        .connect_timeout(ACQUIRE)
+        // A ping before every statement would double the round trips.
+        .test_before_acquire(false)
+        .test_before_acquire_if_idle_for(Duration::from_secs(30))
+        .sqlx_logging(false)
+        .statement_timeout(STATEMENT)
+        .set_application_name("backchannel")
+        .map_sqlx_postgres_opts(|options| {
+            options.statement_cache_capacity(256).options([
+                ("lock_timeout", "10s"),
+                ("idle_in_transaction_session_timeout", "15s"),
+            ])
+        });
+    Ok(Database::connect(options).await?)
+}
+
+/// Counts every statement, and keeps them while asked to: for tests of how many
+/// statements a request costs, and of their plans.
+#[derive(Debug, Default)]
+pub struct StatementLog {
+    count: AtomicU64,
+    recorded: std::sync::Mutex<Option<Vec<Statement>>>,
+}
+
+impl StatementLog {
+    /// How many statements have been run.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Starts to keep the statements.
+    pub fn record(&self) {
+        *self.recorded.lock().expect("no holder panics") = Some(Vec::new());
+    }
+
+    fn take(&self) -> Vec<Statement> {
+        self.recorded
+            .lock()
+            .expect("no holder panics")
+            .take()
+            .unwrap_or_default()
+    }
+
+    fn note(&self, statement: &Statement) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        let mut recorded = self.recorded.lock().expect("no holder panics");
+        if let Some(recorded) = recorded.as_mut() {
+            recorded.push(statement.clone());
+        }
+    }
+}
+
+/// `ids` for an `IN` list, the last one repeated up to a power of two: every length would
+/// be a statement of its own, and many statements thrash the connections' caches.
+pub(crate) fn in_list<T: Copy>(ids: &[T]) -> Vec<T> {
+    let last = ids.last().copied();
+    let padding = ids.len().next_power_of_two() - ids.len();
+    ids.iter()
+        .copied()
+        .chain(last.into_iter().cycle().take(padding))
+        .collect()
+}
+
+/// The rows of the same bounded, ordered select for each id, in one statement. For one id,
+/// by far the most common case, that is the select itself.
+pub(crate) async fn page_of_each<E, I: Copy>(
+    db: &DatabaseConnection,
+    ids: &[I],
+    select: impl Fn(I) -> Select<E>,
+) -> Result<Vec<E::Model>>
+where
+    E: EntityTrait,
+{
+    let Some((first, rest)) = ids.split_first() else {
+        return Ok(Vec::new());
+    };
+    if rest.is_empty() {
+        return Ok(select(*first).all(db).await?);
+    }
+    // Wrapped, because neither database takes ORDER BY and LIMIT in a bare branch of UNION.
+    let wrapped = |id| {
+        Query::select()
+            .column(Asterisk)
+            .from_subquery(select(id).into_query(), "page")
+            .take()
+    };
+    let mut union = wrapped(*first);
+    for id in rest {
+        union.union(UnionType::All, wrapped(*id));
+    }
+    let statement = db.get_database_backend().build(&union);
+    Ok(E::Model::find_by_statement(statement).all(db).await?)
+}
+
+/// The failure to start on a database, with words for whoever starts it.
+pub(crate) fn unavailable(url: &DatabaseUrl, error: Error) -> Error {
+    let place = match url {
+        DatabaseUrl::Sqlite(path) => path.display().to_string(),
+        // Never the URL itself: it may hold a password.
+        DatabaseUrl::Postgres(_) => "the Postgres of DATABASE_URL".to_owned(),
+    };
+    Error::internal(std::io::Error::other(format!(
+        "cannot use {place}: {error}"
+    )))
+}

@@ -1,0 +1,78 @@
+//! Durable events: what happened in a conversation, at which position.
+
+use std::sync::Arc;
+
+use backchannel_entities::{ConversationId, MessageId, Timestamp, UserId, conversation_event};
+use sea_orm::Set;
+
+use crate::messages::Message;
+use crate::users::User;
+
+/// One durable event. `seq` is dense within the conversation: every position from 1 to
+/// the conversation's `last_seq` is exactly one event.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Where.
+    pub conversation_id: ConversationId,
+    /// Position.
+    pub seq: i64,
+    /// When.
+    pub at: Timestamp,
+    /// Who did it; none for the system.
+    pub actor_id: Option<UserId>,
+    /// What.
+    pub kind: EventKind,
+    /// Users the event names, as far as whoever made it had them at hand: readers need
+    /// not fetch these again.
+    pub users: Arc<[Arc<User>]>,
+}
+
+/// What happened. Messages are carried as they were when the event was read, which is
+/// at or after the event itself.
+#[derive(Clone, Debug)]
+pub enum EventKind {
+    /// The message was sent; the event's seq is the message's own.
+    MessageSent(Arc<Message>),
+    /// The message got another text.
+    MessageEdited(Arc<Message>),
+    /// The message was deleted for everyone.
+    MessageDeleted(Arc<Message>),
+    /// The user became a member.
+    MemberJoined(UserId),
+    /// The user stopped being a member.
+    MemberLeft(UserId),
+}
+
+impl Event {
+    /// Its row in the event table; a sent message is its own row.
+    pub(crate) fn row(&self) -> Option<conversation_event::ActiveModel> {
+        use conversation_event::Kind;
+        let (kind, message_id, user_id): (_, Option<MessageId>, Option<UserId>) = match &self.kind {
+            EventKind::MessageSent(_) => return None,
+            EventKind::MessageEdited(message) => (Kind::MessageEdited, Some(message.id), None),
+            EventKind::MessageDeleted(message) => (Kind::MessageDeleted, Some(message.id), None),
+            EventKind::MemberJoined(user_id) => (Kind::MemberJoined, None, Some(*user_id)),
+            EventKind::MemberLeft(user_id) => (Kind::MemberLeft, None, Some(*user_id)),
+        };
+        Some(conversation_event::ActiveModel {
+            conversation_id: Set(self.conversation_id),
+            seq: Set(self.seq),
+            kind: Set(kind),
+            at: Set(self.at),
+            actor_id: Set(self.actor_id),
+            message_id: Set(message_id),
+            user_id: Set(user_id),
+        })
+    }
+
+    /// The message it is about, if it is about one.
+    #[must_use]
+    pub fn message(&self) -> Option<&Arc<Message>> {
+        match &self.kind {
+            EventKind::MessageSent(message)
+            | EventKind::MessageEdited(message)
+            | EventKind::MessageDeleted(message) => Some(message),
+            EventKind::MemberJoined(_) | EventKind::MemberLeft(_) => None,
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The ordered stream of a conversation: replay, then live, each event once, none left
+//! out.
+//!
+//! 1. Prove membership; refuse a position that does not exist.
+//! 2. Follow the hub, before anything is read: what commits from here on comes live.
+//! 3. Replay from the database up to where the hub was.
+//! 4. Go live. What was replayed already is skipped; where one is missing, or the stream
+//!    fell behind, go back to 3.
+//! 5. End after the viewer's own removal.
+
+pub(crate) mod replay;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_stream::stream;
+use backchannel_entities::{ConversationId, UserId};
+use futures_util::Stream;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::access::Membership;
+use crate::bus::Following;
+use crate::event::{Event, EventKind};
+use crate::{Cx, Error, Result};
+
+/// Pause before the database is asked again after it failed.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Every durable event of a conversation with a seq greater than `after`, in order, then
+/// those to come; without `after`, only those to come. Ends when the viewer is removed.
+///
+/// # Errors
+/// [`Error::NotFound`] to anyone but members; [`Error::BadInput`] for a position that is
+/// negative or not reached yet.
+pub async fn conversation_events(
+    cx: &Cx,
+    id: ConversationId,
+    after: Option<i64>,
+) -> Result<impl Stream<Item = Arc<Event>> + Send + use<>> {
+    let viewer = cx.signed_in()?.user.id;
+    Membership::prove(cx, id).await?;
+    let following = cx.handles().bus.follow(id).await?;
+    // Proved once more now that nothing can be missed: a removal between the two would
+    // otherwise lie in front of what is streamed, and end nothing.
+    let last_seq = Membership::prove(cx, id).await?.conversation.last_seq;
+    let after = match after {
+        None => last_seq,
+        Some(after) if (0..=last_seq).contains(&after) => after,
+        Some(_) => {
+            let message = format!("must be 0 to {last_seq}, the conversation's `lastSeq`");
+            return Err(Error::bad_input("after", message));
+        }
+    };
+    Ok(follow(
+        Viewpoint {
+            cx: cx.clone(),
+            viewer,
+            id,
+        },
+        following,
+        after,
+    ))
+}
+
+struct Viewpoint {
+    cx: Cx,
+    viewer: UserId,
+    id: ConversationId,
+}
+
+fn follow(
+    view: Viewpoint,
+    mut following: Following,
+    mut seen: i64,
+) -> impl Stream<Item = Arc<Event>> + Send {
+    stream! {
+        let mut head = following.head;
+        loop {
+            while seen < head {
+                for event in view.read_after(seen).await {
+                    seen = event.seq;
+                    let last = view.is_removed_by(&event).await;
+                    yield Arc::new(event);
+                    if last {
+                        return;
+                    }
+                }
+            }
+            match following.live.recv().await {
+                Ok(event) if event.seq <= seen => {}
+                Ok(event) if event.seq == seen + 1 => {
+                    seen = event.seq;
+                    let last = view.is_removed_by(&event).await;
+                    yield event;
+                    if last {
+                        return;
+                    }
+                }
+                // A hole: the database has what lies between, and this one too.
+                Ok(event) => head = event.seq,
+                Err(RecvError::Lagged(_)) => head = following.current_head(),
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+}
+
+impl Viewpoint {
+    /// The next events of the database; waits for it while it fails.
+    async fn read_after(&self, seen: i64) -> Vec<Event> {
+        loop {
+            match replay::read(self.cx.read(), self.id, seen).await {
+                Ok(events) if !events.is_empty() => return events,
+                Ok(_) => {
+                    tracing::error!(conversation.id = %self.id, seq = seen, "an announced event cannot be read")
+                }
+                Err(error) => {
+                    tracing::warn!(%error, conversation.id = %self.id, "replay failed; trying again")
+                }
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    /// Whether `event` ends the viewer's membership. One who has come back since reads on
+    /// past the old removal.
+    async fn is_removed_by(&self, event: &Event) -> bool {
+        match event.kind {
+            EventKind::MemberLeft(user_id) if user_id == self.viewer => loop {
+                match Membership::prove(&self.cx, self.id).await {
+                    Ok(membership) => return membership.member.joined_seq < event.seq,
+                    Err(Error::NotFound(_)) => return true,
+                    Err(error) => {
+                        tracing::warn!(%error, "checking a membership failed; trying again")
+                    }
+                }
+                tokio::time::sleep(RETRY).await;
+            },
+            EventKind::MemberLeft(_)
+            | EventKind::MemberJoined(_)
+            | EventKind::MessageSent(_)
+            | EventKind::MessageEdited(_)
+            | EventKind::MessageDeleted(_) => false,
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! The rules of Backchannel: what may happen, in which order, and who hears of it.
+//!
+//! How a change travels, in order:
+//!
+//! 1. A door (GraphQL, and later REST and Socket.IO) parses its bytes into a request
+//!    struct of this crate, such as [`messages::NewMessage`]: checked once, valid from
+//!    then on.
+//! 2. It calls one use case, a free function named for the verb, with a [`Cx`]: the
+//!    actor and the handles ([`cx`]).
+//! 3. The use case opens the one transaction through `Cx::write`, proves that the actor
+//!    may act ([`access`]) and locks what it changes.
+//! 4. It records what happened ([`event::Event`]) in that transaction. There is no other
+//!    way to make an event.
+//! 5. After the commit, and only then, the transaction hands its events to the [`bus`]:
+//!    to the streams of this node at once, to other nodes as a hint through Redis.
+//! 6. Each stream ([`feed`]) yields every event once and in order, reading the database
+//!    wherever a hint was lost, late or out of turn.
+//!
+//! One file a noun; nothing here knows HTTP, GraphQL or JSON.
+
+pub mod access;
+pub mod bus;
+pub mod clock;
+pub mod conversations;
+pub mod cx;
+pub mod db;
+pub mod error;
+pub mod event;
+pub mod feed;
+pub mod limits;
+pub mod members;
+pub mod messages;
+pub mod page;
+mod passwords;
+pub mod receipts;
+pub mod sessions;
+mod tokens;
+pub mod users;
+
+pub use backchannel_entities::{ConversationId, MessageId, SessionId, Timestamp, UserId};
+pub use cx::{Cx, Domain, Settings};
+pub use error::{Error, Result};

@@ -1,0 +1,111 @@
+//! The bounds of what is accepted, each in one place, and the checks of text.
+
+use crate::{Error, Result};
+
+/// Longest text of a message, in characters.
+pub const TEXT_CHARS: usize = 4_000;
+/// Longest title of a conversation and longest display name, in characters.
+pub const NAME_CHARS: usize = 100;
+/// Longest slug, in characters.
+pub const SLUG_CHARS: usize = 64;
+/// Longest idempotency key, in bytes.
+pub const CLIENT_MESSAGE_ID_BYTES: usize = 128;
+/// Longest e-mail address, in bytes (RFC 5321, section 4.5.3.1.3, less the brackets).
+pub const EMAIL_BYTES: usize = 254;
+/// Most users named in one request.
+pub const IDS_PER_REQUEST: usize = 200;
+/// Largest page.
+pub const PAGE_SIZE: u32 = 200;
+/// Page size where none is asked for.
+pub const DEFAULT_PAGE_SIZE: u32 = 50;
+/// Largest seq: GraphQL's `Int` has 32 bits.
+pub const SEQ: i64 = i32::MAX as i64;
+
+/// A name people read: trimmed, not blank, at most [`NAME_CHARS`], on one line.
+pub(crate) fn name(field: &'static str, value: &str) -> Result<String> {
+    let value = value.trim();
+    if value.is_empty() {
+        return Err(Error::bad_input(field, "must not be blank"));
+    }
+    if value.chars().count() > NAME_CHARS {
+        return Err(Error::bad_input(
+            field,
+            format!("must have at most {NAME_CHARS} characters"),
+        ));
+    }
+    if value.chars().any(char::is_control) {
+        return Err(Error::bad_input(
+            field,
+            "must not contain control characters",
+        ));
+    }
+    Ok(value.to_owned())
+}
+
+/// The text of a message: kept as it is, not blank, at most [`TEXT_CHARS`], without NUL,
+/// which Postgres cannot store.
+pub(crate) fn text(field: &'static str, value: String) -> Result<String> {
+    if value.trim().is_empty() {
+        return Err(Error::bad_input(field, "must not be blank"));
+    }
+    if value.chars().count() > TEXT_CHARS {
+        return Err(Error::bad_input(
+            field,
+            format!("must have at most {TEXT_CHARS} characters"),
+        ));
+    }
+    if value.contains('\0') {
+        return Err(Error::bad_input(field, "must not contain NUL"));
+    }
+    Ok(value)
+}
+
+/// An idempotency key: opaque, printable, 1 to [`CLIENT_MESSAGE_ID_BYTES`] bytes.
+pub(crate) fn client_message_id(field: &'static str, value: String) -> Result<String> {
+    if value.is_empty() || value.len() > CLIENT_MESSAGE_ID_BYTES {
+        let message = format!("must have 1 to {CLIENT_MESSAGE_ID_BYTES} bytes");
+        return Err(Error::bad_input(field, message));
+    }
+    if value.chars().any(char::is_control) {
+        return Err(Error::bad_input(
+            field,
+            "must not contain control characters",
+        ));
+    }
+    Ok(value)
+}
+
+/// The slug of a room: lower-case letters, digits and single dashes between them.
+pub(crate) fn slug(field: &'static str, value: &str) -> Result<String> {
+    let well_formed = !value.is_empty()
+        && value.len() <= SLUG_CHARS
+        && value.split('-').all(|part| {
+            !part.is_empty()
+                && part
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+        });
+    if well_formed {
+        Ok(value.to_owned())
+    } else {
+        Err(Error::bad_input(
+            field,
+            format!("must be 1 to {SLUG_CHARS} lower-case letters, digits and single dashes"),
+        ))
+    }
+}
+
+/// A list of ids: not longer than [`IDS_PER_REQUEST`], repeats removed, order kept.
+pub(crate) fn ids<T: Copy + Eq + std::hash::Hash>(
+    field: &'static str,
+    ids: Vec<T>,
+) -> Result<Vec<T>> {
+    if ids.len() > IDS_PER_REQUEST {
+        return Err(Error::bad_input(
+            field,
+            format!("must name at most {IDS_PER_REQUEST}"),
+        ));
+    }
+    let mut seen = std::collections::HashSet::with_capacity(ids.len());
+    Ok(ids.into_iter().filter(|id| seen.insert(*id)).collect())
+}

@@ -1,0 +1,313 @@
+//! Who is in a conversation: adding, removing and listing members.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use backchannel_entities::{ConversationId, Timestamp, UserId, member};
+use sea_orm::sea_query::{ExprTrait as _, OnConflict, Order};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    Set,
+};
+
+use crate::access::{self, Membership};
+use crate::conversations::Conversation;
+use crate::cx::Tx;
+use crate::db::{in_list, page_of_each};
+use crate::event::{Event, EventKind};
+use crate::page::{End, Page, PageRequest};
+use crate::users::User;
+use crate::{Cx, Error, Result, limits, users};
+
+pub use backchannel_entities::member::{Model as Member, Role};
+
+/// A new member's row. Nothing from before joining counts as unread.
+pub(crate) fn row(
+    conversation_id: ConversationId,
+    user_id: UserId,
+    role: Role,
+    joined_at: Timestamp,
+    joined_seq: i64,
+) -> member::ActiveModel {
+    member::ActiveModel {
+        conversation_id: Set(conversation_id),
+        user_id: Set(user_id),
+        role: Set(role),
+        joined_at: Set(joined_at),
+        joined_seq: Set(joined_seq),
+        left_at: Set(None),
+        left_seq: Set(None),
+        delivered_seq: Set(joined_seq),
+        read_seq: Set(joined_seq),
+    }
+}
+
+/// Adds members, each by an event of its own. Those who are members already stay as they
+/// are.
+///
+/// # Errors
+/// [`Error::NotFound`] when the conversation or a user does not exist for the actor;
+/// [`Error::Forbidden`] when the actor may not add members.
+pub async fn add(cx: &Cx, id: ConversationId, user_ids: Vec<UserId>) -> Result<Conversation> {
+    let actor = Arc::clone(&cx.signed_in()?.user);
+    let user_ids = limits::ids("userIds", user_ids)?;
+    cx.write(move |tx| {
+        Box::pin(async move {
+            let membership = Membership::lock(tx, actor.id, id).await?;
+            membership.may_add_members()?;
+            let users = users::require_all(tx, &user_ids).await?;
+            let known = find_known(tx, id, &user_ids).await?;
+            let joining: Vec<UserId> = user_ids
+                .into_iter()
+                .filter(|user_id| {
+                    known
+                        .get(user_id)
+                        .is_none_or(|known| known.left_at.is_some())
+                })
+                .collect();
+            if joining.is_empty() {
+                return Ok(membership.conversation);
+            }
+            join(tx, id, &actor, joining, &users).await
+        })
+    })
+    .await
+}
+
+async fn find_known(
+    tx: &Tx,
+    id: ConversationId,
+    user_ids: &[UserId],
+) -> Result<HashMap<UserId, Member>> {
+    let known = member::Entity::find()
+        .filter(member::Column::ConversationId.eq(id))
+        .filter(member::Column::UserId.is_in(in_list(user_ids)))
+        .all(&tx.db)
+        .await?;
+    Ok(known
+        .into_iter()
+        .map(|member| (member.user_id, member))
+        .collect())
+}
+
+async fn join(
+    tx: &mut Tx,
+    id: ConversationId,
+    actor: &Arc<User>,
+    joining: Vec<UserId>,
+    users: &HashMap<UserId, Arc<User>>,
+) -> Result<Conversation> {
+    let count = i64::try_from(joining.len()).map_err(Error::internal)?;
+    let conversation = tx.allocate(id, count).await?;
+    let (now, before) = (conversation.last_active_at, conversation.last_seq - count);
+    let positions = before + 1..;
+    let rows = joining
+        .iter()
+        .zip(positions.clone())
+        .map(|(user_id, seq)| row(id, *user_id, Role::Member, now, seq));
+    // Who was here before comes back as a new member.
+    member::Entity::insert_many(rows)
+        .on_conflict(rejoin())
+        .exec_without_returning(&tx.db)
+        .await?;
+    let events = joining.iter().zip(positions).map(|(user_id, seq)| Event {
+        conversation_id: id,
+        seq,
+        at: now,
+        actor_id: Some(actor.id),
+        kind: EventKind::MemberJoined(*user_id),
+        users: users
+            .get(user_id)
+            .into_iter()
+            .chain([actor])
+            .map(Arc::clone)
+            .collect(),
+    });
+    tx.record(events.collect()).await?;
+    Ok(conversation)
+}
+
+fn rejoin() -> OnConflict {
+    use member::Column::{
+        ConversationId, DeliveredSeq, JoinedAt, JoinedSeq, LeftAt, LeftSeq, ReadSeq, Role, UserId,
+    };
+    OnConflict::columns([ConversationId, UserId])
+        .update_columns([
+            Role,
+            JoinedAt,
+            JoinedSeq,
+            LeftAt,
+            LeftSeq,
+            DeliveredSeq,
+            ReadSeq,
+        ])
+        .to_owned()
+}
+
+/// Removes a member, or lets the actor leave. When the owner leaves, the admin, else the
+/// member, who has been there longest inherits. Removing one who has left already changes
+/// nothing.
+///
+/// # Errors
+/// [`Error::NotFound`] when the conversation does not exist for the actor, or the user was
+/// never in it; [`Error::Forbidden`] when the actor may not remove this member.
+pub async fn remove(cx: &Cx, id: ConversationId, user_id: UserId) -> Result<Conversation> {
+    let actor = Arc::clone(&cx.signed_in()?.user);
+    cx.write(move |tx| {
+        Box::pin(async move {
+            let membership = Membership::lock(tx, actor.id, id).await?;
+            let target = access::find(&tx.db, id, user_id)
+                .await?
+                .ok_or(Error::NotFound("member"))?;
+            membership.may_remove(&target)?;
+            if target.left_at.is_some() {
+                return Ok(membership.conversation);
+            }
+            leave(tx, actor, target).await
+        })
+    })
+    .await
+}
+
+async fn leave(tx: &mut Tx, actor: Arc<User>, target: Member) -> Result<Conversation> {
+    let id = target.conversation_id;
+    let conversation = tx.allocate(id, 1).await?;
+    let (now, seq) = (conversation.last_active_at, conversation.last_seq);
+    let (user_id, was_owner) = (target.user_id, target.role == Role::Owner);
+    let mut row: member::ActiveModel = target.into();
+    row.left_at = Set(Some(now));
+    row.left_seq = Set(Some(seq));
+    row.role = Set(Role::Member);
+    row.update(&tx.db).await?;
+    if was_owner {
+        inherit(tx, id).await?;
+    }
+    let event = Event {
+        conversation_id: id,
+        seq,
+        at: now,
+        actor_id: Some(actor.id),
+        kind: EventKind::MemberLeft(user_id),
+        users: [actor].into(),
+    };
+    tx.record(vec![event]).await?;
+    Ok(conversation)
+}
+
+/// Makes the longest-standing admin, else member, the owner.
+async fn inherit(tx: &Tx, id: ConversationId) -> Result<()> {
+    for role in [Role::Admin, Role::Member] {
+        let heir = member::Entity::find()
+            .filter(member::Column::ConversationId.eq(id))
+            .filter(member::Column::LeftAt.is_null())
+            .filter(member::Column::Role.eq(role))
+            .order_by_asc(member::Column::JoinedAt)
+            .order_by_asc(member::Column::UserId)
+            .one(&tx.db)
+            .await?;
+        if let Some(heir) = heir {
+            let mut row: member::ActiveModel = heir.into();
+            row.role = Set(Role::Owner);
+            row.update(&tx.db).await?;
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Where a member stands in a conversation's list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct JoinPosition {
+    /// When the member joined.
+    pub joined_at: Timestamp,
+    /// Tells apart those who joined in the same millisecond.
+    pub user_id: UserId,
+}
+
+impl JoinPosition {
+    /// The position of `member`.
+    #[must_use]
+    pub fn of(member: &Member) -> Self {
+        Self {
+            joined_at: member.joined_at,
+            user_id: member.user_id,
+        }
+    }
+}
+
+/// A page of the members of each conversation, longest-standing first. The caller has
+/// found the conversations through the actor's own memberships.
+///
+/// # Errors
+/// [`Error::Unauthenticated`] when nobody is signed in.
+pub async fn pages(
+    cx: &Cx,
+    ids: &[ConversationId],
+    request: &PageRequest<JoinPosition>,
+) -> Result<HashMap<ConversationId, Page<Member>>> {
+    use member::Column::{JoinedAt, UserId};
+    cx.signed_in()?;
+    let order = match request.end {
+        End::Start => Order::Asc,
+        End::Finish => Order::Desc,
+    };
+    let page_of_one = |id: ConversationId| {
+        let mut select = member::Entity::find()
+            .filter(member::Column::ConversationId.eq(id))
+            .filter(member::Column::LeftAt.is_null());
+        if let Some(after) = request.after {
+            let tie = JoinedAt.eq(after.joined_at).and(UserId.gt(after.user_id));
+            select = select.filter(Condition::any().add(JoinedAt.gt(after.joined_at)).add(tie));
+        }
+        if let Some(before) = request.before {
+            let tie = JoinedAt.eq(before.joined_at).and(UserId.lt(before.user_id));
+            select = select.filter(Condition::any().add(JoinedAt.lt(before.joined_at)).add(tie));
+        }
+        select
+            .order_by(JoinedAt, order.clone())
+            .order_by(UserId, order.clone())
+            .limit(request.rows())
+    };
+    let rows: Vec<Member> = page_of_each(cx.read(), ids, page_of_one).await?;
+    Ok(request.pages(rows, |member| member.conversation_id))
+}
+
+/// How many members each conversation has.
+///
+/// # Errors
+/// [`Error::Unauthenticated`] when nobody is signed in.
+pub async fn counts(cx: &Cx, ids: &[ConversationId]) -> Result<HashMap<ConversationId, i64>> {
+    cx.signed_in()?;
+    let counts: Vec<(ConversationId, i64)> = member::Entity::find()
+        .select_only()
+        .column(member::Column::ConversationId)
+        .column_as(member::Column::UserId.count(), "count")
+        .filter(member::Column::ConversationId.is_in(in_list(ids)))
+        .filter(member::Column::LeftAt.is_null())
+        .group_by(member::Column::ConversationId)
+        .into_tuple()
+        .all(cx.read())
+        .await?;
+    Ok(counts.into_iter().collect())
+}
+
+/// A member by conversation and user, present or past.
+///
+/// # Errors
+/// [`Error::Unauthenticated`] when nobody is signed in.
+pub async fn find_many(
+    cx: &Cx,
+    keys: &[(ConversationId, UserId)],
+) -> Result<HashMap<(ConversationId, UserId), Arc<Member>>> {
+    use member::Column::{ConversationId, UserId};
+    cx.signed_in()?;
+    let mut any = Condition::any();
+    for (conversation_id, user_id) in in_list(keys) {
+        any = any.add(ConversationId.eq(conversation_id).and(UserId.eq(user_id)));
+    }
+    let members = member::Entity::find().filter(any).all(cx.read()).await?;
+    Ok(members
+        .into_iter()
+        .map(|m| ((m.conversation_id, m.user_id), Arc::new(m)))
+        .collect())
+}

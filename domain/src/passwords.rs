@@ -1,0 +1,166 @@
+//! Password hashing: argon2id (RFC 9106) with the parameters OWASP recommends (19 MiB,
+//! two passes, one lane), in a bounded pool off the async threads.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use argon2::{Argon2, PasswordHasher, PasswordVerifier};
+use tokio::sync::Semaphore;
+
+use crate::{Error, Result};
+
+/// Fewest and most bytes of a password.
+const LENGTHS: std::ops::RangeInclusive<usize> = 8..=1_024;
+
+/// How many hashings may wait for a core. At some 13 ms each and one a core, the last in
+/// line waits a few seconds; beyond that a refusal is kinder than a time-out.
+const WAITING: usize = 256;
+
+/// Passwords that every guesser tries first, in lower case, of those long enough.
+const WELL_KNOWN: [&str; 32] = [
+    "password",
+    "password1",
+    "password12",
+    "password123",
+    "passw0rd",
+    "12345678",
+    "123456789",
+    "1234567890",
+    "0123456789",
+    "11111111",
+    "00000000",
+    "87654321",
+    "88888888",
+    "66666666",
+    "qwertyui",
+    "qwertyuiop",
+    "qwerty123",
+    "1q2w3e4r",
+    "1qaz2wsx",
+    "asdfghjkl",
+    "abcd1234",
+    "abc12345",
+    "iloveyou",
+    "sunshine",
+    "princess",
+    "football",
+    "baseball",
+    "superman",
+    "trustno1",
+    "letmein1",
+    "welcome1",
+    "changeme",
+];
+
+/// The pool: as many hashings at once as there are cores.
+#[derive(Debug)]
+pub(crate) struct Passwords {
+    cores: Semaphore,
+    waiting: AtomicUsize,
+    /// Verified where there is no account, so that both cases cost the same.
+    nobody: Arc<str>,
+}
+
+/// A password that may be set.
+pub(crate) struct NewPassword(String);
+
+impl NewPassword {
+    /// Checks length and commonness; `names` are the account's own identifiers.
+    pub(crate) fn parse(password: String, names: &[Option<&str>]) -> Result<Self> {
+        if !LENGTHS.contains(&password.len()) {
+            let (least, most) = (LENGTHS.start(), LENGTHS.end());
+            let message = format!("must have {least} to {most} bytes");
+            return Err(Error::bad_input("password", message));
+        }
+        let lower = password.to_lowercase();
+        if WELL_KNOWN.contains(&lower.as_str()) {
+            return Err(Error::bad_input(
+                "password",
+                "is among the first that guessers try",
+            ));
+        }
+        if names.iter().flatten().any(|name| *name == lower) {
+            return Err(Error::bad_input(
+                "password",
+                "must not be the account's own name",
+            ));
+        }
+        Ok(Self(password))
+    }
+}
+
+impl Passwords {
+    /// Makes the pool.
+    pub(crate) fn new() -> Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Ok(Self {
+            cores: Semaphore::new(cores),
+            waiting: AtomicUsize::new(0),
+            nobody: hash(&crate::clock::random_bytes::<32>())?.into(),
+        })
+    }
+
+    /// The PHC string of `password`.
+    pub(crate) async fn hash(&self, password: NewPassword) -> Result<String> {
+        self.run(move || hash(password.0.as_bytes())).await?
+    }
+
+    /// Whether `password` is the one `hash` was made of. Without a hash the answer is no,
+    /// after the same work.
+    pub(crate) async fn verify(&self, password: String, hash: Option<String>) -> Result<bool> {
+        // Never set, so never right; and hashing megabytes would be work for nothing.
+        if !LENGTHS.contains(&password.len()) {
+            return self.verify_bounded(String::new(), None).await;
+        }
+        self.verify_bounded(password, hash).await
+    }
+
+    async fn verify_bounded(&self, password: String, hash: Option<String>) -> Result<bool> {
+        let known = hash.is_some();
+        let hash = hash.map_or_else(|| Arc::clone(&self.nobody), Arc::from);
+        let matches = move || {
+            Argon2::default()
+                .verify_password(password.as_bytes(), &*hash)
+                .is_ok()
+        };
+        Ok(self.run(matches).await? && known)
+    }
+
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        let _place = Place::take(&self.waiting)?;
+        let _core = self.cores.acquire().await.map_err(Error::internal)?;
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(Error::internal)
+    }
+}
+
+fn hash(password: &[u8]) -> Result<String> {
+    let hash = Argon2::default()
+        .hash_password(password)
+        .map_err(Error::internal)?;
+    Ok(hash.to_string())
+}
+
+/// A place in the queue, given back when dropped.
+struct Place<'a>(&'a AtomicUsize);
+
+impl<'a> Place<'a> {
+    fn take(waiting: &'a AtomicUsize) -> Result<Self> {
+        let place = Self(waiting);
+        if waiting.fetch_add(1, Ordering::Relaxed) < WAITING {
+            Ok(place)
+        } else {
+            Err(Error::RateLimited {
+                retry_after: Duration::from_secs(2),
+            })
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,211 @@
+//! People with an account.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use backchannel_entities::{UserId, user};
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Set};
+
+use crate::clock::new_id;
+use crate::cx::Tx;
+use crate::db::in_list;
+use crate::error::is_unique_violation;
+use crate::passwords::NewPassword;
+use crate::sessions::{self, NewSession};
+use crate::{Cx, Domain, Error, Result, limits};
+
+pub use backchannel_entities::user::Model as User;
+
+/// What identifies an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Identifier {
+    /// In lower case.
+    Email(String),
+    /// `+` and digits.
+    Phone(String),
+}
+
+/// A registration, checked.
+pub struct NewUser {
+    email: Option<String>,
+    phone: Option<String>,
+    password: NewPassword,
+    display_name: String,
+}
+
+impl NewUser {
+    /// Checks a registration.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] on the first input that is not acceptable.
+    pub fn parse(
+        email: Option<String>,
+        phone: Option<String>,
+        password: String,
+        display_name: &str,
+    ) -> Result<Self> {
+        let email = email.as_deref().map(parse_email).transpose()?;
+        let phone = phone.as_deref().map(parse_phone).transpose()?;
+        if email.is_none() && phone.is_none() {
+            return Err(Error::bad_input(
+                "email",
+                "give an e-mail address, a phone number or both",
+            ));
+        }
+        let password = NewPassword::parse(password, &[email.as_deref(), phone.as_deref()])?;
+        let display_name = limits::name("displayName", display_name)?;
+        Ok(Self {
+            email,
+            phone,
+            password,
+            display_name,
+        })
+    }
+}
+
+/// Makes an account and signs it in.
+///
+/// # Errors
+/// [`Error::Conflict`] when the e-mail address or phone number has an account;
+/// [`Error::RateLimited`] when too many passwords wait to be hashed.
+pub async fn register(cx: &Cx, new: NewUser) -> Result<NewSession> {
+    let NewUser {
+        email,
+        phone,
+        password,
+        display_name,
+    } = new;
+    // Hashed before anything is looked up: a taken address costs the same as a free one.
+    let password_hash = cx.handles().passwords.hash(password).await?;
+    let issuer = sessions::Issuer::of(cx);
+    cx.write(move |tx| {
+        Box::pin(async move {
+            let user = insert(tx, email, phone, password_hash, display_name).await?;
+            issuer.open(tx, Arc::new(user)).await
+        })
+    })
+    .await?
+    .signed_in(cx)
+}
+
+async fn insert(
+    tx: &Tx,
+    email: Option<String>,
+    phone: Option<String>,
+    password_hash: String,
+    display_name: String,
+) -> Result<User> {
+    let row = user::ActiveModel {
+        id: Set(UserId(new_id())),
+        email: Set(email),
+        phone: Set(phone),
+        password_hash: Set(Some(password_hash)),
+        display_name: Set(display_name),
+        avatar_url: Set(None),
+        created_at: Set(tx.now()),
+    };
+    row.insert(&tx.db).await.map_err(|error| {
+        if is_unique_violation(&error) {
+            let message = "an account with this e-mail address or phone number exists";
+            Error::Conflict {
+                field: None,
+                message,
+            }
+        } else {
+            error.into()
+        }
+    })
+}
+
+/// Whether there is any user at all.
+///
+/// # Errors
+/// When the database fails.
+pub async fn any(domain: &Domain) -> Result<bool> {
+    Ok(user::Entity::find()
+        .one(&domain.0.db.reader)
+        .await?
+        .is_some())
+}
+
+/// Users by id; those that do not exist are left out.
+///
+/// # Errors
+/// [`Error::Unauthenticated`] when nobody is signed in.
+pub async fn find_many(cx: &Cx, ids: Vec<UserId>) -> Result<HashMap<UserId, Arc<User>>> {
+    cx.signed_in()?;
+    read_many(cx.read(), ids).await
+}
+
+pub(crate) async fn read_many(
+    db: &impl ConnectionTrait,
+    mut ids: Vec<UserId>,
+) -> Result<HashMap<UserId, Arc<User>>> {
+    ids.sort_unstable();
+    ids.dedup();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let users = user::Entity::find()
+        .filter(user::Column::Id.is_in(in_list(&ids)))
+        .all(db)
+        .await?;
+    Ok(users
+        .into_iter()
+        .map(|user| (user.id, Arc::new(user)))
+        .collect())
+}
+
+/// Fails with [`Error::NotFound`] unless all of these users exist.
+pub(crate) async fn require_all(tx: &Tx, ids: &[UserId]) -> Result<HashMap<UserId, Arc<User>>> {
+    let users = read_many(&tx.db, ids.to_vec()).await?;
+    if users.len() == ids.len() {
+        Ok(users)
+    } else {
+        Err(Error::NotFound("user"))
+    }
+}
+
+/// The account behind an identifier.
+pub(crate) async fn find_by_identifier(cx: &Cx, identifier: &Identifier) -> Result<Option<User>> {
+    let filter = match identifier {
+        Identifier::Email(email) => user::Column::Email.eq(email),
+        Identifier::Phone(phone) => user::Column::Phone.eq(phone),
+    };
+    Ok(user::Entity::find().filter(filter).one(cx.read()).await?)
+}
+
+/// An e-mail address in the form it is kept and compared in. Whether it exists is for a
+/// message sent to it to tell, so little is demanded of its form.
+pub(crate) fn parse_email(email: &str) -> Result<String> {
+    let email = email.trim().to_lowercase();
+    let well_formed = email.len() <= limits::EMAIL_BYTES
+        && !email.chars().any(|c| c.is_whitespace() || c.is_control())
+        && email.split_once('@').is_some_and(|(local, domain)| {
+            !local.is_empty() && !domain.is_empty() && !domain.contains('@')
+        });
+    if well_formed {
+        Ok(email)
+    } else {
+        Err(Error::bad_input("email", "is not an e-mail address"))
+    }
+}
+
+/// A phone number in the form it is kept and compared in: `+` and 8 to 15 digits (ITU-T
+/// E.164), separators removed.
+pub(crate) fn parse_phone(phone: &str) -> Result<String> {
+    let bad = || {
+        Error::bad_input(
+            "phone",
+            "is not a phone number with country code, like +493012345678",
+        )
+    };
+    let digits = phone.trim().strip_prefix('+').ok_or_else(bad)?;
+    let separators = [' ', '-', '.', '(', ')', '/'];
+    let digits: String = digits.chars().filter(|c| !separators.contains(c)).collect();
+    if (8..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) {
+        Ok(format!("+{digits}"))
+    } else {
+        Err(bad())
+    }
+}

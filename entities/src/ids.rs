@@ -1,0 +1,47 @@
+//! Typed keys. All are UUIDv7 (RFC 9562), so that they sort by time of creation and
+//! index inserts stay at the end of the tree.
+
+use sea_orm::{DbErr, DeriveValueType, TryFromU64};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord,
+            DeriveValueType, Serialize, Deserialize,
+        )]
+        pub struct $name(pub Uuid);
+
+        // sea-orm asks this of every primary key; only integer keys can answer it.
+        impl TryFromU64 for $name {
+            fn try_from_u64(_: u64) -> Result<Self, DbErr> {
+                Err(DbErr::ConvertFromU64(stringify!($name)))
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+id! {
+    /// A person with an account.
+    UserId
+}
+id! {
+    /// A conversation of any kind.
+    ConversationId
+}
+id! {
+    /// A message.
+    MessageId
+}
+id! {
+    /// One login of a user on one device; also the family of its refresh tokens.
+    SessionId
+}

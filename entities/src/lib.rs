@@ -1,0 +1,20 @@
+//! Rows: one sea-orm model a table, and the newtypes of their keys and columns.
+//!
+//! 1. A table is made in `migration/`, and only there; a model here mirrors it.
+//! 2. A model holds no decision and knows no wire format: rules live in `domain/`,
+//!    GraphQL shapes in `schema/`.
+//! 3. Ids are distinct types ([`ids`]), so that a user's id cannot be passed where a
+//!    conversation's is meant; instants are [`Timestamp`], milliseconds everywhere.
+
+pub mod conversation;
+pub mod conversation_event;
+pub mod ids;
+pub mod member;
+pub mod message;
+pub mod refresh_token;
+pub mod session;
+mod timestamp;
+pub mod user;
+
+pub use ids::{ConversationId, MessageId, SessionId, UserId};
+pub use timestamp::Timestamp;

@@ -1,0 +1,44 @@
+//! `sessions`: logins.
+
+use sea_orm::entity::prelude::*;
+
+use crate::{SessionId, Timestamp, UserId};
+
+/// One login. Access tokens name it, refresh tokens belong to it, ending it ends both.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "sessions")]
+pub struct Model {
+    /// Key; the `sid` claim of access tokens.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: SessionId,
+    /// Who signed in.
+    pub user_id: UserId,
+    /// When.
+    pub created_at: Timestamp,
+    /// Last sign-in or refresh.
+    pub last_used_at: Timestamp,
+    /// When it ends by itself unless refreshed before.
+    pub expires_at: Timestamp,
+    /// When it was ended, by signing out or because a spent refresh token came back.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// What it belongs to.
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {
+    /// By `user_id`.
+    #[sea_orm(
+        belongs_to = "crate::user::Entity",
+        from = "Column::UserId",
+        to = "crate::user::Column::Id"
+    )]
+    User,
+}
+
+impl Related<crate::user::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::User.def()
+    }
+}
+
+impl ActiveModelBehavior for ActiveModel {}

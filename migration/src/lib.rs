@@ -1,0 +1,21 @@
+//! One history of the schema for SQLite and Postgres.
+//!
+//! 1. A migration is a file `mYYYYMMDD_NNNNNN_subject.rs`, listed once in [`Migrator`].
+//! 2. A released file is never edited: what is wrong is mended by the next one.
+//! 3. Nothing here imports `entities`: the tables of a past release must not change when
+//!    a model does.
+
+pub use sea_orm_migration::MigratorTrait;
+use sea_orm_migration::prelude::*;
+
+mod m20261120_000001_foundation;
+
+/// The whole history, oldest first.
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m20261120_000001_foundation::Migration)]
+    }
+}

@@ -1,0 +1,138 @@
+//! Relay connections: cursors, edges and page information.
+
+use async_graphql::{OutputType, SimpleObject};
+use backchannel_domain::page::{Page, PageArgs};
+use backchannel_domain::{Error, Timestamp};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use uuid::Uuid;
+
+use crate::conversations::Conversation;
+use crate::error::Result;
+use crate::messages::Message;
+
+/// Where a page stands in its list.
+#[derive(Clone, SimpleObject)]
+pub(crate) struct PageInfo {
+    /// Whether more follow behind this page.
+    has_next_page: bool,
+    /// Whether more precede this page.
+    has_previous_page: bool,
+    /// Cursor of the first item; null for an empty page.
+    start_cursor: Option<String>,
+    /// Cursor of the last item; null for an empty page.
+    end_cursor: Option<String>,
+}
+
+/// A page of a list.
+#[derive(SimpleObject)]
+#[graphql(concrete(name = "ConversationConnection", params(Conversation)))]
+#[graphql(concrete(name = "MessageConnection", params(Message)))]
+pub(crate) struct Connection<T: OutputType>
+where
+    Edge<T>: OutputType,
+{
+    /// The items, each with its cursor.
+    pub(crate) edges: Vec<Edge<T>>,
+    /// The items alone.
+    pub(crate) nodes: Vec<T>,
+    /// Where the page stands in the list.
+    pub(crate) page_info: PageInfo,
+}
+
+/// An item of a list, and where it stands.
+#[derive(SimpleObject)]
+#[graphql(concrete(name = "ConversationEdge", params(Conversation)))]
+#[graphql(concrete(name = "MemberEdge", params(crate::members::Member)))]
+#[graphql(concrete(name = "MessageEdge", params(Message)))]
+pub(crate) struct Edge<T: OutputType> {
+    /// Opaque: hand it back as `after` or `before`.
+    cursor: String,
+    /// The item.
+    node: T,
+}
+
+/// Makes edges and page information of a page.
+pub(crate) fn edges<R, T: Clone + OutputType>(
+    page: &Page<R>,
+    cursor: impl Fn(&R) -> String,
+    node: impl Fn(&R) -> T,
+) -> (Vec<Edge<T>>, Vec<T>, PageInfo) {
+    let edges: Vec<Edge<T>> = page
+        .items
+        .iter()
+        .map(|row| Edge {
+            cursor: cursor(row),
+            node: node(row),
+        })
+        .collect();
+    let page_info = PageInfo {
+        has_next_page: page.has_next,
+        has_previous_page: page.has_previous,
+        start_cursor: edges.first().map(|edge| edge.cursor.clone()),
+        end_cursor: edges.last().map(|edge| edge.cursor.clone()),
+    };
+    let nodes = edges.iter().map(|edge| edge.node.clone()).collect();
+    (edges, nodes, page_info)
+}
+
+/// The arguments of a connection, as clients send them.
+pub(crate) struct RawPageArgs {
+    pub(crate) first: Option<i32>,
+    pub(crate) after: Option<String>,
+    pub(crate) last: Option<i32>,
+    pub(crate) before: Option<String>,
+}
+
+impl RawPageArgs {
+    /// Decodes the cursors.
+    pub(crate) fn decode<C>(self, cursor: impl Fn(&str) -> Option<C>) -> Result<PageArgs<C>> {
+        let decode = |field, text: Option<String>| {
+            text.map(|text| {
+                cursor(&text).ok_or_else(|| Error::bad_input(field, "is not a cursor of this list"))
+            })
+            .transpose()
+        };
+        Ok(PageArgs {
+            first: self.first,
+            after: decode("after", self.after)?,
+            last: self.last,
+            before: decode("before", self.before)?,
+        })
+    }
+}
+
+/// What a page of so many items costs, for the complexity limit. Sizes out of bounds are
+/// refused when the field is resolved.
+pub(crate) fn page_cost(first: Option<i32>, last: Option<i32>, each: usize) -> usize {
+    use backchannel_domain::limits::{DEFAULT_PAGE_SIZE, PAGE_SIZE};
+    let size = first.or(last).and_then(|size| u32::try_from(size).ok());
+    let size = size.unwrap_or(DEFAULT_PAGE_SIZE).min(PAGE_SIZE);
+    1 + (size as usize) * each
+}
+
+/// Cursor of a position in a conversation.
+pub(crate) fn seq_cursor(seq: i64) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(seq.to_be_bytes())
+}
+
+/// Reads what [`seq_cursor`] made.
+pub(crate) fn parse_seq_cursor(cursor: &str) -> Option<i64> {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?;
+    Some(i64::from_be_bytes(bytes.try_into().ok()?)).filter(|seq| *seq >= 0)
+}
+
+/// Cursor of a place in a list ordered by time and, within a millisecond, by key.
+pub(crate) fn time_cursor(at: Timestamp, key: Uuid) -> String {
+    let mut bytes = at.0.to_be_bytes().to_vec();
+    bytes.extend(key.as_bytes());
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Reads what [`time_cursor`] made.
+pub(crate) fn parse_time_cursor(cursor: &str) -> Option<(Timestamp, Uuid)> {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?;
+    let (at, key) = bytes.split_at_checked(8)?;
+    let at = Timestamp(i64::from_be_bytes(at.try_into().ok()?));
+    Some((at, Uuid::from_slice(key).ok()?))
+}

@@ -1,0 +1,247 @@
+//! Conversations: their type, how they are found and made.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
+use backchannel_domain::conversations::{
+    self, Conversation as Row, ConversationKind as RowKind, NewConversation,
+};
+use backchannel_domain::members::JoinPosition;
+use backchannel_domain::page::End;
+use backchannel_domain::{ConversationId, Error, UserId};
+
+use crate::connection::{
+    Connection, RawPageArgs, edges, page_cost, parse_seq_cursor, parse_time_cursor, seq_cursor,
+    time_cursor,
+};
+use crate::error::Result;
+use crate::id::{Global as _, parse_all};
+use crate::members::{Member, MemberConnection};
+use crate::messages::Message;
+use crate::scalars::int;
+use crate::scope::Scope;
+
+/// What a conversation is.
+#[derive(Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "RowKind")]
+pub(crate) enum ConversationKind {
+    /// Exactly two people; one such conversation a pair.
+    Direct,
+    /// Several people.
+    Group,
+    /// Few write, many read.
+    Channel,
+    /// Public, found by slug.
+    Room,
+}
+
+#[derive(Clone)]
+pub(crate) struct Conversation {
+    scope: Scope,
+    row: Arc<Row>,
+}
+
+impl Conversation {
+    /// Wraps a conversation that was found through a membership of the scope's actor.
+    pub(crate) fn new(scope: &Scope, row: Arc<Row>) -> Self {
+        Self {
+            scope: scope.clone(),
+            row,
+        }
+    }
+}
+
+/// People talking: direct, group, channel or room.
+#[Object]
+impl Conversation {
+    /// Global identifier.
+    pub(crate) async fn id(&self) -> ID {
+        self.row.id.global()
+    }
+
+    /// What it is.
+    async fn kind(&self) -> ConversationKind {
+        self.row.kind.into()
+    }
+
+    /// Title; null for direct conversations and where none was given.
+    async fn title(&self) -> Option<&str> {
+        self.row.title.as_deref()
+    }
+
+    /// Name in addresses, for rooms that have one.
+    async fn slug(&self) -> Option<&str> {
+        self.row.slug.as_deref()
+    }
+
+    /// The position of the newest durable event; 0 for a conversation with none.
+    async fn last_seq(&self) -> i32 {
+        int(self.row.last_seq)
+    }
+
+    /// How many messages of others the viewer has not read. Deleted ones do not count.
+    /// Depends on the viewer.
+    async fn unread_count(&self) -> Result<i32> {
+        Ok(int(self.scope.loaders().unread_count(self.row.id).await?))
+    }
+
+    /// Its members, longest-standing first.
+    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    async fn members(
+        &self,
+        #[graphql(desc = "Take so many from the beginning: 1 to 200, 50 by default.")]
+        first: Option<i32>,
+        #[graphql(desc = "Start behind the item with this cursor.")] after: Option<String>,
+        #[graphql(desc = "Take so many from the end: 1 to 200.")] last: Option<i32>,
+        #[graphql(desc = "Stop in front of the item with this cursor.")] before: Option<String>,
+    ) -> Result<MemberConnection> {
+        let request = RawPageArgs {
+            first,
+            after,
+            last,
+            before,
+        }
+        .decode(|cursor| {
+            let (joined_at, user_id) = parse_time_cursor(cursor)?;
+            Some(JoinPosition {
+                joined_at,
+                user_id: UserId(user_id),
+            })
+        })?
+        .check(End::Start)?;
+        let page = self
+            .scope
+            .loaders()
+            .member_page(self.row.id, request)
+            .await?;
+        let cursor = |row: &backchannel_domain::members::Member| {
+            let position = JoinPosition::of(row);
+            time_cursor(position.joined_at, position.user_id.0)
+        };
+        let (edges, nodes, page_info) = edges(&page, cursor, |row| {
+            Member::new(&self.scope, Arc::new(row.clone()))
+        });
+        Ok(MemberConnection::new(
+            &self.scope,
+            self.row.id,
+            edges,
+            nodes,
+            page_info,
+        ))
+    }
+
+    /// Its messages, deleted ones as tombstones: oldest first within a page; `last: 50` is
+    /// the newest page, and what is answered where no page is asked for. 1 to 200 a page.
+    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    async fn messages(
+        &self,
+        #[graphql(desc = "Take so many from the beginning: 1 to 200.")] first: Option<i32>,
+        #[graphql(desc = "Start behind the item with this cursor.")] after: Option<String>,
+        #[graphql(desc = "Take so many from the end: 1 to 200, 50 by default.")] last: Option<i32>,
+        #[graphql(desc = "Stop in front of the item with this cursor.")] before: Option<String>,
+    ) -> Result<Connection<Message>> {
+        let request = RawPageArgs {
+            first,
+            after,
+            last,
+            before,
+        }
+        .decode(parse_seq_cursor)?
+        .check(End::Finish)?;
+        let page = self
+            .scope
+            .loaders()
+            .message_page(self.row.id, request)
+            .await?;
+        let cursor = |row: &backchannel_domain::messages::Message| seq_cursor(row.seq);
+        let (edges, nodes, page_info) = edges(&page, cursor, |row| {
+            Message::new(&self.scope, Arc::new(row.clone()))
+        });
+        Ok(Connection {
+            edges,
+            nodes,
+            page_info,
+        })
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct ConversationsQuery;
+
+#[Object]
+impl ConversationsQuery {
+    /// A conversation of the viewer, by id, or by slug for rooms that have one. NOT_FOUND
+    /// for any other.
+    async fn conversation(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Its global identifier.")] id: Option<ID>,
+        #[graphql(desc = "Its slug.")] slug: Option<String>,
+    ) -> Result<Option<Conversation>> {
+        let scope = Scope::of(ctx);
+        scope.cx().signed_in()?;
+        let row = match (id, slug) {
+            (Some(id), None) => {
+                scope
+                    .loaders()
+                    .conversation(ConversationId::parse(&id)?)
+                    .await?
+            }
+            (None, Some(slug)) => Arc::new(conversations::get_by_slug(scope.cx(), &slug).await?),
+            (None, None) | (Some(_), Some(_)) => {
+                return Err(Error::bad_input("id", "give `id` or `slug`").into());
+            }
+        };
+        Ok(Some(Conversation::new(scope, row)))
+    }
+}
+
+/// A conversation to make. A DIRECT one names the other member; asking again returns the
+/// one that exists.
+#[derive(InputObject)]
+struct CreateConversationInput {
+    /// What it shall be.
+    kind: ConversationKind,
+    /// The other members, at most 200; the viewer is one in any case.
+    member_ids: Vec<ID>,
+    /// Title, 1 to 100 characters; a DIRECT conversation has none.
+    title: Option<String>,
+    /// Name in addresses, for a ROOM: 1 to 64 lower-case letters, digits and single dashes.
+    slug: Option<String>,
+}
+
+/// The answer to `createConversation`.
+#[derive(SimpleObject)]
+struct CreateConversationPayload {
+    /// The conversation.
+    conversation: Conversation,
+}
+
+#[derive(Default)]
+pub(crate) struct ConversationsMutation;
+
+#[Object]
+impl ConversationsMutation {
+    /// Makes a conversation; its maker becomes its OWNER (in a DIRECT one, both are MEMBER).
+    /// Founding members join with the conversation itself, not by events.
+    async fn create_conversation(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What to make.")] input: CreateConversationInput,
+    ) -> Result<CreateConversationPayload> {
+        let scope = Scope::of(ctx);
+        scope.cx().signed_in()?;
+        let CreateConversationInput {
+            kind,
+            member_ids,
+            title,
+            slug,
+        } = input;
+        let members = parse_all(&member_ids)?;
+        let new = NewConversation::parse(kind.into(), members, title.as_deref(), slug.as_deref())?;
+        let row = conversations::create(scope.cx(), new).await?;
+        Ok(CreateConversationPayload {
+            conversation: Conversation::new(scope, Arc::new(row)),
+        })
+    }
+}

@@ -1,0 +1,349 @@
+//! What is checked of a request before any of it is executed: its size first, then its
+//! shape. A request that is refused has cost little.
+
+use std::collections::HashMap;
+
+use async_graphql::parser::parse_query;
+use async_graphql::parser::types::{
+    Directive, ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet,
+};
+use async_graphql::{Name, Pos, Positioned, Request, Response, ServerError, Variables};
+use serde::Deserialize;
+
+use crate::error::{code, finish, refusal};
+
+/// Longest document, in bytes.
+pub const DOCUMENT_BYTES: usize = 32 * 1_024;
+/// Most lexical tokens of a document.
+pub const TOKENS: usize = 4_000;
+/// Deepest nesting of braces, brackets and parentheses: more than any real document has,
+/// and little enough for a parser that calls itself.
+pub const NESTING: usize = 64;
+/// Deepest selection.
+pub const DEPTH: usize = 12;
+/// Deepest selection below `__schema` and `__type`: what tools send to learn the schema.
+pub const INTROSPECTION_DEPTH: usize = 20;
+/// Most aliases.
+pub const ALIASES: usize = 50;
+/// Most fields selected at the root of an operation, fragments expanded.
+pub const ROOT_FIELDS: usize = 20;
+/// Most directives.
+pub const DIRECTIVES: usize = 50;
+/// Most fields selected in an operation, fragments expanded.
+pub const FIELDS: usize = 2_000;
+
+/// A request as clients send it, its variables and extensions already known to be objects.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GraphQlRequest {
+    /// The document.
+    pub query: String,
+    /// Which of its operations to run.
+    #[serde(default)]
+    pub operation_name: Option<String>,
+    /// Values of its variables.
+    #[serde(default)]
+    pub variables: Option<serde_json::Map<String, serde_json::Value>>,
+    /// Beyond the specification; nothing here is acted upon.
+    #[serde(default)]
+    pub extensions: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// What an operation does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OperationKind {
+    /// Reads.
+    Query,
+    /// Changes.
+    Mutation,
+    /// Streams.
+    Subscription,
+}
+
+/// A request that may be executed.
+pub struct Operation {
+    /// What it does.
+    pub kind: OperationKind,
+    request: Request,
+}
+
+impl Operation {
+    pub(crate) fn parse(request: GraphQlRequest) -> Result<Self, Response> {
+        let GraphQlRequest {
+            query,
+            operation_name,
+            variables,
+            extensions: _,
+        } = request;
+        check_size(&query)?;
+        let document = parse_query(&query).map_err(|error| finish(from_parser(&error)))?;
+        let kind = kind(select(&document, operation_name.as_deref())?);
+        check_shape(&document)?;
+
+        let variables = serde_json::Value::Object(variables.unwrap_or_default());
+        let mut request = Request::new(query).variables(Variables::from_json(variables));
+        request.operation_name = operation_name;
+        request.set_parsed_query(document);
+        Ok(Self { kind, request })
+    }
+
+    pub(crate) fn into_request(self) -> Request {
+        self.request
+    }
+}
+
+fn from_parser(error: &async_graphql::parser::Error) -> Response {
+    let error: ServerError = error.clone().into();
+    Response::from_errors(vec![error])
+}
+
+/// The operation that will run.
+fn select<'a>(
+    document: &'a ExecutableDocument,
+    name: Option<&str>,
+) -> Result<&'a Positioned<OperationDefinition>, Response> {
+    let mut operations = document.operations.iter();
+    let named = |wanted| operations.clone().find(|(name, _)| *name == Some(wanted));
+    let found = match name {
+        Some(name) => named(&Name::new(name)).map(|(_, operation)| operation),
+        None => operations
+            .next()
+            .map(|(_, first)| first)
+            .filter(|_| operations.next().is_none()),
+    };
+    found.ok_or_else(|| match name {
+        Some(_) => bad("no operation of the document has the name given as `operationName`"),
+        None => bad("the document has several operations: `operationName` must name one"),
+    })
+}
+
+fn kind(operation: &Positioned<OperationDefinition>) -> OperationKind {
+    match operation.node.ty {
+        OperationType::Query => OperationKind::Query,
+        OperationType::Mutation => OperationKind::Mutation,
+        OperationType::Subscription => OperationKind::Subscription,
+    }
+}
+
+fn bad(message: &str) -> Response {
+    refusal(code::BAD_USER_INPUT, message, None)
+}
+
+fn too_complex(what: &str, most: usize, at: Option<Pos>) -> Response {
+    refusal(
+        code::TOO_COMPLEX,
+        format!("the document has more than {most} {what}"),
+        at,
+    )
+}
+
+/// Bytes, tokens and nesting, in one pass over the text and before it is parsed.
+fn check_size(query: &str) -> Result<(), Response> {
+    if query.len() > DOCUMENT_BYTES {
+        return Err(too_complex("bytes", DOCUMENT_BYTES, None));
+    }
+    let (mut tokens, mut nesting) = (0, 0_usize);
+    let mut rest = query.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = match byte {
+            b' ' | b'\t' | b'\r' | b'\n' | b',' => {
+                rest = tail;
+                continue;
+            }
+            b'#' => {
+                rest = after_line(tail);
+                continue;
+            }
+            b'"' => after_string(tail),
+            b'{' | b'[' | b'(' => {
+                nesting += 1;
+                tail
+            }
+            b'}' | b']' | b')' => {
+                nesting = nesting.saturating_sub(1);
+                tail
+            }
+            byte if is_word(byte) => after_word(tail),
+            _ => tail,
+        };
+        tokens += 1;
+        if tokens > TOKENS {
+            return Err(too_complex("tokens", TOKENS, None));
+        }
+        if nesting > NESTING {
+            return Err(too_complex("levels", NESTING, None));
+        }
+    }
+    Ok(())
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+fn after_word(text: &[u8]) -> &[u8] {
+    &text[text
+        .iter()
+        .position(|byte| !is_word(*byte))
+        .unwrap_or(text.len())..]
+}
+
+fn after_line(text: &[u8]) -> &[u8] {
+    &text[text
+        .iter()
+        .position(|byte| matches!(byte, b'\n' | b'\r'))
+        .unwrap_or(text.len())..]
+}
+
+/// Skips a string whose first quote has been taken. An unterminated one takes the rest; the
+/// parser will say so.
+fn after_string(text: &[u8]) -> &[u8] {
+    let (block, mut rest) = match text {
+        [b'"', b'"', tail @ ..] => (true, tail),
+        [b'"', tail @ ..] => return tail,
+        _ => (false, text),
+    };
+    loop {
+        rest = match rest {
+            [] => return rest,
+            [b'\\', b'"', b'"', b'"', tail @ ..] if block => tail,
+            [b'"', b'"', b'"', tail @ ..] if block => return tail,
+            [b'\\', _, tail @ ..] if !block => tail,
+            [b'"', tail @ ..] if !block => return tail,
+            [_, tail @ ..] => tail,
+        };
+    }
+}
+
+/// Depth, aliases, directives and fields. Each fragment is measured once, however often it
+/// is spread: fragments that spread others twice would otherwise double at every level.
+fn check_shape(document: &ExecutableDocument) -> Result<(), Response> {
+    let mut measure = Measure {
+        document,
+        fragments: HashMap::new(),
+        aliases: 0,
+        directives: 0,
+    };
+    for name in document.fragments.keys() {
+        measure.fragment(name)?;
+    }
+    for (_, operation) in document.operations.iter() {
+        measure.count_directives(&operation.node.directives)?;
+        let extent = measure.selection(&operation.node.selection_set)?;
+        let at = Some(operation.pos);
+        for (what, most, measured) in [
+            ("levels of fields", DEPTH, extent.depth),
+            (
+                "levels of introspection",
+                INTROSPECTION_DEPTH,
+                extent.introspection_depth,
+            ),
+            ("fields at its root", ROOT_FIELDS, extent.roots),
+            ("fields", FIELDS, extent.fields),
+        ] {
+            if measured > most {
+                return Err(too_complex(what, most, at));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How far a selection reaches, fragments expanded.
+#[derive(Clone, Copy, Default)]
+struct Extent {
+    depth: usize,
+    introspection_depth: usize,
+    roots: usize,
+    fields: usize,
+}
+
+impl Extent {
+    /// Beside each other in one selection.
+    fn beside(self, other: Self) -> Self {
+        Self {
+            depth: self.depth.max(other.depth),
+            introspection_depth: self.introspection_depth.max(other.introspection_depth),
+            roots: self.roots.saturating_add(other.roots),
+            fields: self.fields.saturating_add(other.fields),
+        }
+    }
+
+    /// Below a field.
+    fn below(self, field: &str) -> Self {
+        let (depth, introspection_depth) = if matches!(field, "__schema" | "__type") {
+            (0, 1 + self.depth.max(self.introspection_depth))
+        } else {
+            (1 + self.depth, self.introspection_depth)
+        };
+        Self {
+            depth,
+            introspection_depth,
+            roots: 1,
+            fields: self.fields.saturating_add(1),
+        }
+    }
+}
+
+struct Measure<'a> {
+    document: &'a ExecutableDocument,
+    /// None while it is being measured: met again then, it is part of a cycle.
+    fragments: HashMap<&'a Name, Option<Extent>>,
+    aliases: usize,
+    directives: usize,
+}
+
+impl<'a> Measure<'a> {
+    fn fragment(&mut self, name: &'a Name) -> Result<Extent, Response> {
+        match self.fragments.get(name) {
+            Some(Some(extent)) => return Ok(*extent),
+            Some(None) => return Err(bad("a fragment spreads itself")),
+            None => {}
+        }
+        // A spread of what does not exist is for validation to refuse.
+        let Some(fragment) = self.document.fragments.get(name) else {
+            return Ok(Extent::default());
+        };
+        self.fragments.insert(name, None);
+        self.count_directives(&fragment.node.directives)?;
+        let extent = self.selection(&fragment.node.selection_set)?;
+        self.fragments.insert(name, Some(extent));
+        Ok(extent)
+    }
+
+    fn selection(&mut self, set: &'a Positioned<SelectionSet>) -> Result<Extent, Response> {
+        let mut extent = Extent::default();
+        for selection in &set.node.items {
+            let part = match &selection.node {
+                Selection::Field(field) => {
+                    self.aliases += usize::from(field.node.alias.is_some());
+                    if self.aliases > ALIASES {
+                        return Err(too_complex("aliases", ALIASES, Some(field.pos)));
+                    }
+                    self.count_directives(&field.node.directives)?;
+                    self.selection(&field.node.selection_set)?
+                        .below(&field.node.name.node)
+                }
+                Selection::FragmentSpread(spread) => {
+                    self.count_directives(&spread.node.directives)?;
+                    self.fragment(&spread.node.fragment_name.node)?
+                }
+                Selection::InlineFragment(fragment) => {
+                    self.count_directives(&fragment.node.directives)?;
+                    self.selection(&fragment.node.selection_set)?
+                }
+            };
+            extent = extent.beside(part);
+        }
+        Ok(extent)
+    }
+
+    fn count_directives(&mut self, directives: &[Positioned<Directive>]) -> Result<(), Response> {
+        self.directives += directives.len();
+        if self.directives > DIRECTIVES {
+            let at = directives.first().map(|directive| directive.pos);
+            return Err(too_complex("directives", DIRECTIVES, at));
+        }
+        Ok(())
+    }
+}

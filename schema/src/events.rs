@@ -1,0 +1,195 @@
+//! Durable events and their streams. Payloads do not depend on the viewer, except where a
+//! field says so.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, Interface, Object, Subscription};
+use backchannel_domain::event::{Event, EventKind};
+use backchannel_domain::messages::Message as MessageRow;
+use backchannel_domain::{ConversationId, UserId, feed};
+use futures_util::{Stream, StreamExt as _};
+
+use crate::error::Result;
+use crate::id::Global as _;
+use crate::members::Member;
+use crate::messages::Message;
+use crate::scalars::{DateTime, int};
+use crate::scope::Scope;
+use crate::users::User;
+
+/// Something durable that happened in a conversation, at a position of its own.
+#[derive(Interface)]
+#[graphql(
+    field(name = "conversation_id", ty = "ID", desc = "Where it happened."),
+    field(
+        name = "seq",
+        ty = "i32",
+        desc = "Position in the conversation: dense, each event once."
+    ),
+    field(name = "at", ty = "DateTime", desc = "When it happened."),
+    field(
+        name = "actor",
+        ty = "Option<User>",
+        desc = "Who did it; null for the system."
+    )
+)]
+enum ConversationEvent {
+    MessageSent(MessageSent),
+    MessageEdited(MessageEdited),
+    MessageDeleted(MessageDeleted),
+    MemberJoined(MemberJoined),
+    MemberLeft(MemberLeft),
+}
+
+impl ConversationEvent {
+    fn new(scope: Scope, event: Arc<Event>) -> Self {
+        let about = event.kind.clone();
+        let base = Base { scope, event };
+        match about {
+            EventKind::MessageSent(about) => Self::MessageSent(MessageSent { base, about }),
+            EventKind::MessageEdited(about) => Self::MessageEdited(MessageEdited { base, about }),
+            EventKind::MessageDeleted(about) => {
+                Self::MessageDeleted(MessageDeleted { base, about })
+            }
+            EventKind::MemberJoined(about) => Self::MemberJoined(MemberJoined { base, about }),
+            EventKind::MemberLeft(about) => Self::MemberLeft(MemberLeft { base, about }),
+        }
+    }
+}
+
+/// What all events have.
+struct Base {
+    scope: Scope,
+    event: Arc<Event>,
+}
+
+impl Base {
+    async fn actor(&self) -> Result<Option<User>> {
+        match self.event.actor_id {
+            Some(id) => Ok(Some(User(self.scope.loaders().user(id).await?))),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Declares an event type: the fields of the interface, and one field that says what the
+/// event is about.
+macro_rules! event {
+    ($(#[doc = $doc:literal])* $name:ident, $about:ty,
+     $(#[doc = $field_doc:literal])* $field:ident: $ty:ty = $value:expr) => {
+        struct $name {
+            base: Base,
+            about: $about,
+        }
+
+        $(#[doc = $doc])*
+        #[Object]
+        impl $name {
+            /// Where it happened.
+            async fn conversation_id(&self) -> ID {
+                self.base.event.conversation_id.global()
+            }
+
+            /// Position in the conversation: dense, each event once.
+            async fn seq(&self) -> i32 {
+                int(self.base.event.seq)
+            }
+
+            /// When it happened.
+            async fn at(&self) -> DateTime {
+                self.base.event.at.into()
+            }
+
+            /// Who did it; null for the system.
+            async fn actor(&self) -> Result<Option<User>> {
+                self.base.actor().await
+            }
+
+            $(#[doc = $field_doc])*
+            async fn $field(&self) -> Result<$ty> {
+                $value(&self.base, &self.about).await
+            }
+        }
+    };
+}
+
+event! {
+    /// A message was sent. `seq` is the message's own.
+    MessageSent, Arc<MessageRow>,
+    /// The message, as it is now.
+    message: Message = message
+}
+event! {
+    /// A message got another text. `seq` is the position of the edit itself; `message.seq`
+    /// that of the message.
+    MessageEdited, Arc<MessageRow>,
+    /// The message, as it is now.
+    message: Message = message
+}
+event! {
+    /// A message was deleted for everyone. `seq` is the position of the deletion itself;
+    /// `message.seq` that of the message.
+    MessageDeleted, Arc<MessageRow>,
+    /// The tombstone.
+    message: Message = message
+}
+event! {
+    /// A user became a member.
+    MemberJoined, UserId,
+    /// The member, as they are now.
+    member: Member = member
+}
+event! {
+    /// A user left, or was removed.
+    MemberLeft, UserId,
+    /// The user who is no member any more.
+    user: User = user
+}
+
+async fn message(base: &Base, row: &Arc<MessageRow>) -> Result<Message> {
+    Ok(Message::new(&base.scope, Arc::clone(row)))
+}
+
+async fn member(base: &Base, id: &UserId) -> Result<Member> {
+    let row = base
+        .scope
+        .loaders()
+        .member(base.event.conversation_id, *id)
+        .await?;
+    Ok(Member::new(&base.scope, row))
+}
+
+async fn user(base: &Base, id: &UserId) -> Result<User> {
+    Ok(User(base.scope.loaders().user(*id).await?))
+}
+
+#[derive(Default)]
+pub(crate) struct EventsSubscription;
+
+#[Subscription]
+impl EventsSubscription {
+    /// Every durable event of one conversation, in order, exactly once: first those with
+    /// seq > after (none replayed when `after` is null), then live, with no gap and no
+    /// repeat at the seam, whatever happens to Redis, to this node or to the connection
+    /// meanwhile. Losing membership completes the stream.
+    async fn conversation_events(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which conversation.")] conversation_id: ID,
+        #[graphql(desc = "The last position seen; 0 for everything from the beginning.")]
+        after: Option<i32>,
+    ) -> Result<impl Stream<Item = ConversationEvent> + use<>> {
+        let cx = Scope::of(ctx).cx().clone();
+        cx.signed_in()?;
+        let id = ConversationId::parse(&conversation_id)?;
+        let events = feed::conversation_events(&cx, id, after.map(Into::into)).await?;
+        Ok(events.then(move |event| {
+            // Loaders of its own: what was true for one event need not be for the next.
+            let scope = Scope::new(cx.clone());
+            async move {
+                scope.loaders().prime_users(&event.users).await;
+                ConversationEvent::new(scope, event)
+            }
+        }))
+    }
+}

@@ -1,0 +1,95 @@
+//! Global object identifiers (Relay): opaque to clients, URL-safe, at most 64 characters.
+//!
+//! A prefix for the type and the key in base64url: what is passed in the wrong place is
+//! seen to be wrong, by people too.
+
+use async_graphql::ID;
+use backchannel_domain::{ConversationId, Error, MessageId, UserId};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use uuid::Uuid;
+
+/// What a global id can name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GlobalId {
+    /// A user.
+    User(UserId),
+    /// A conversation.
+    Conversation(ConversationId),
+    /// A message.
+    Message(MessageId),
+}
+
+impl GlobalId {
+    /// Reads an id. One that is malformed names nothing.
+    #[must_use]
+    pub fn parse(id: &str) -> Option<Self> {
+        let (prefix, key) = id.split_at_checked(PREFIX)?;
+        let key = BASE64_URL_SAFE_NO_PAD.decode(key).ok()?;
+        let key = Uuid::from_slice(&key).ok()?;
+        match prefix {
+            UserId::PREFIX => Some(Self::User(UserId(key))),
+            ConversationId::PREFIX => Some(Self::Conversation(ConversationId(key))),
+            MessageId::PREFIX => Some(Self::Message(MessageId(key))),
+            _ => None,
+        }
+    }
+}
+
+/// Length of every prefix.
+const PREFIX: usize = 4;
+
+/// A key that has a global form.
+pub(crate) trait Global: Sized {
+    const PREFIX: &'static str;
+    /// What is not found when there is none.
+    const NAME: &'static str;
+
+    fn key(&self) -> Uuid;
+    fn of(id: GlobalId) -> Option<Self>;
+
+    fn global(&self) -> ID {
+        ID(format!(
+            "{}{}",
+            Self::PREFIX,
+            BASE64_URL_SAFE_NO_PAD.encode(self.key())
+        ))
+    }
+
+    /// Reads an id of this type. Any other is answered like one that does not exist.
+    fn parse(id: &ID) -> Result<Self, Error> {
+        GlobalId::parse(id)
+            .and_then(Self::of)
+            .ok_or(Error::NotFound(Self::NAME))
+    }
+}
+
+macro_rules! global {
+    ($key:ident, $variant:ident, $prefix:literal, $name:literal) => {
+        impl Global for $key {
+            const PREFIX: &'static str = $prefix;
+            const NAME: &'static str = $name;
+
+            fn key(&self) -> Uuid {
+                self.0
+            }
+
+            fn of(id: GlobalId) -> Option<Self> {
+                if let GlobalId::$variant(key) = id {
+                    Some(key)
+                } else {
+                    None
+                }
+            }
+        }
+    };
+}
+
+global!(UserId, User, "usr_", "user");
+global!(ConversationId, Conversation, "cnv_", "conversation");
+global!(MessageId, Message, "msg_", "message");
+
+/// Ids of a list, all of one type.
+pub(crate) fn parse_all<T: Global>(ids: &[ID]) -> Result<Vec<T>, Error> {
+    ids.iter().map(T::parse).collect()
+}

@@ -1,0 +1,132 @@
+//! The GraphQL API: types, queries, mutations and subscriptions over `domain`'s use cases.
+//!
+//! 1. [`Api::prepare`] takes a request as it came, refuses what is too large ([`document`])
+//!    and parses the rest, once.
+//! 2. [`Api::execute`] or [`Api::subscribe`] run it for an actor.
+//! 3. A resolver makes a request struct of the domain out of its input, calls one use case
+//!    and wraps the answer. It never decides who may do what.
+//! 4. Objects carry their [`scope`]: the actor and the request's loaders, behind which
+//!    every relation lies.
+//! 5. Errors leave with a code ([`error`]); what is not the client's fault leaves with
+//!    nothing else.
+//!
+//! One file a noun: its types, inputs, queries, mutations and subscriptions. The SDL is
+//! committed as `schema.graphql`, and a test compares the two.
+
+mod connection;
+mod conversations;
+pub mod document;
+mod error;
+mod events;
+pub mod id;
+mod loaders;
+mod members;
+mod messages;
+mod node;
+mod receipts;
+mod scalars;
+mod scope;
+mod sessions;
+mod users;
+mod viewer;
+
+use async_graphql::{MergedObject, MergedSubscription, Request, Response, Schema};
+use backchannel_domain::Cx;
+use futures_util::stream::{BoxStream, StreamExt as _};
+
+pub use document::{GraphQlRequest, Operation, OperationKind};
+pub use error::{code, refusal};
+
+use scope::Scope;
+
+/// The most fields one operation may come to, pages multiplied out.
+pub const COMPLEXITY: usize = 20_000;
+
+/// The root of all reading.
+#[derive(MergedObject, Default)]
+#[graphql(name = "Query")]
+struct Query(
+    viewer::ViewerQuery,
+    node::NodeQuery,
+    conversations::ConversationsQuery,
+);
+
+/// The root of all changes. Each answers once its change is durable.
+#[derive(MergedObject, Default)]
+#[graphql(name = "Mutation")]
+struct Mutation(
+    sessions::SessionsMutation,
+    conversations::ConversationsMutation,
+    members::MembersMutation,
+    messages::MessagesMutation,
+    receipts::ReceiptsMutation,
+);
+
+/// The root of all streams.
+#[derive(MergedSubscription, Default)]
+#[graphql(name = "Subscription")]
+struct Subscription(events::EventsSubscription);
+
+type Root = Schema<Query, Mutation, Subscription>;
+
+/// Whether clients may ask the schema about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Introspection {
+    /// They may.
+    Allowed,
+    /// They may not.
+    Refused,
+}
+
+/// The executable schema. Cheap to clone.
+#[derive(Clone)]
+pub struct Api(Root);
+
+impl Api {
+    /// Builds the schema.
+    #[must_use]
+    pub fn new(introspection: Introspection) -> Self {
+        let builder = Root::build(Query::default(), Mutation::default(), Subscription::default())
+            .limit_complexity(COMPLEXITY)
+            // A suggestion tells a stranger the names that introspection does not.
+            .disable_suggestions();
+        Self(match introspection {
+            Introspection::Allowed => builder.finish(),
+            Introspection::Refused => builder.disable_introspection().finish(),
+        })
+    }
+
+    /// The schema in GraphQL's definition language.
+    #[must_use]
+    pub fn sdl() -> String {
+        let options = async_graphql::SDLExportOptions::new().prefer_single_line_descriptions();
+        Self::new(Introspection::Allowed)
+            .0
+            .sdl_with_options(options)
+    }
+
+    /// Checks a request's size and shape, and parses it.
+    ///
+    /// # Errors
+    /// The answer to send instead of executing it.
+    pub fn prepare(&self, request: GraphQlRequest) -> Result<Operation, Box<Response>> {
+        Operation::parse(request).map_err(Box::new)
+    }
+
+    /// Runs a query or mutation.
+    pub async fn execute(&self, operation: Operation, cx: Cx) -> Response {
+        error::finish(self.0.execute(self.request(operation, cx)).await)
+    }
+
+    /// Runs an operation of any kind; one that is no subscription answers once.
+    pub fn subscribe(&self, operation: Operation, cx: Cx) -> BoxStream<'static, Response> {
+        self.0
+            .execute_stream(self.request(operation, cx))
+            .map(error::finish)
+            .boxed()
+    }
+
+    fn request(&self, operation: Operation, cx: Cx) -> Request {
+        operation.into_request().data(Scope::new(cx))
+    }
+}

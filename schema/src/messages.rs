@@ -1,0 +1,189 @@
+//! Messages: their type, sending, editing and deleting.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
+use backchannel_domain::messages::{self, Message as Row, NewMessage};
+use backchannel_domain::{ConversationId, MessageId};
+
+use crate::conversations::Conversation;
+use crate::error::Result;
+use crate::id::Global as _;
+use crate::scalars::{DateTime, int};
+use crate::scope::Scope;
+use crate::users::User;
+
+#[derive(Clone)]
+pub(crate) struct Message {
+    scope: Scope,
+    row: Arc<Row>,
+}
+
+impl Message {
+    pub(crate) fn new(scope: &Scope, row: Arc<Row>) -> Self {
+        Self {
+            scope: scope.clone(),
+            row,
+        }
+    }
+}
+
+/// Something said in a conversation. A deleted one stays as a tombstone without its text.
+#[Object]
+impl Message {
+    /// Global identifier.
+    pub(crate) async fn id(&self) -> ID {
+        self.row.id.global()
+    }
+
+    /// Where it was said.
+    async fn conversation(&self) -> Result<Conversation> {
+        let row = self
+            .scope
+            .loaders()
+            .conversation(self.row.conversation_id)
+            .await?;
+        Ok(Conversation::new(&self.scope, row))
+    }
+
+    /// Position in the conversation: 1, 2, 3 … dense and shared with its other durable
+    /// events.
+    async fn seq(&self) -> i32 {
+        int(self.row.seq)
+    }
+
+    /// Who said it; null for a message of the system.
+    async fn sender(&self) -> Result<Option<User>> {
+        match self.row.sender_id {
+            Some(id) => Ok(Some(User(self.scope.loaders().user(id).await?))),
+            None => Ok(None),
+        }
+    }
+
+    /// The present text; null once deleted.
+    async fn text(&self) -> Option<&str> {
+        self.row.text.as_deref()
+    }
+
+    /// The sender's idempotency key, as it was given.
+    async fn client_message_id(&self) -> Option<&str> {
+        self.row.client_message_id.as_deref()
+    }
+
+    /// When it was sent.
+    async fn created_at(&self) -> DateTime {
+        self.row.created_at.into()
+    }
+
+    /// When it was last edited.
+    async fn edited_at(&self) -> Option<DateTime> {
+        self.row.edited_at.map(Into::into)
+    }
+
+    /// When it was deleted.
+    async fn deleted_at(&self) -> Option<DateTime> {
+        self.row.deleted_at.map(Into::into)
+    }
+}
+
+/// A message to send.
+#[derive(InputObject)]
+struct SendMessageInput {
+    /// Where.
+    conversation_id: ID,
+    /// What: 1 to 4,000 characters, not blank, without NUL.
+    text: Option<String>,
+    /// The sender's own key for this message, 1 to 128 bytes: repeat it to retry safely.
+    client_message_id: Option<String>,
+}
+
+/// The answer to `sendMessage`.
+#[derive(SimpleObject)]
+struct SendMessagePayload {
+    /// The message; to a retry, the one that was sent first.
+    message: Message,
+}
+
+/// Another text for a message.
+#[derive(InputObject)]
+struct EditMessageInput {
+    /// Which message.
+    message_id: ID,
+    /// The new text: 1 to 4,000 characters, not blank, without NUL.
+    text: String,
+}
+
+/// The answer to `editMessage`.
+#[derive(SimpleObject)]
+struct EditMessagePayload {
+    /// The message with its new text.
+    message: Message,
+}
+
+/// A message to delete.
+#[derive(InputObject)]
+struct DeleteMessageInput {
+    /// Which message.
+    message_id: ID,
+}
+
+/// The answer to `deleteMessage`.
+#[derive(SimpleObject)]
+struct DeleteMessagePayload {
+    /// The tombstone.
+    message: Message,
+}
+
+#[derive(Default)]
+pub(crate) struct MessagesMutation;
+
+#[Object]
+impl MessagesMutation {
+    /// Answers once the message is durable. The same (sender, clientMessageId) again
+    /// returns the first message; with other content it is CONFLICT.
+    async fn send_message(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Where, and what.")] input: SendMessageInput,
+    ) -> Result<SendMessagePayload> {
+        let scope = Scope::of(ctx);
+        scope.cx().signed_in()?;
+        let id = ConversationId::parse(&input.conversation_id)?;
+        let new = NewMessage::parse(id, input.text, input.client_message_id)?;
+        let row = messages::send(scope.cx(), new).await?;
+        Ok(SendMessagePayload {
+            message: Message::new(scope, row),
+        })
+    }
+
+    /// Gives one's own message another text. The text it has already is no change; a
+    /// deleted message is CONFLICT.
+    async fn edit_message(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which message, and its new text.")] input: EditMessageInput,
+    ) -> Result<EditMessagePayload> {
+        let scope = Scope::of(ctx);
+        scope.cx().signed_in()?;
+        let id = MessageId::parse(&input.message_id)?;
+        let row = messages::edit(scope.cx(), id, input.text).await?;
+        Ok(EditMessagePayload {
+            message: Message::new(scope, row),
+        })
+    }
+
+    /// Deletes a message for everyone: one's own, or, except in a DIRECT conversation, any
+    /// as OWNER or ADMIN. Deleting it again is no change.
+    async fn delete_message(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which message.")] input: DeleteMessageInput,
+    ) -> Result<DeleteMessagePayload> {
+        let scope = Scope::of(ctx);
+        scope.cx().signed_in()?;
+        let row = messages::delete(scope.cx(), MessageId::parse(&input.message_id)?).await?;
+        Ok(DeleteMessagePayload {
+            message: Message::new(scope, row),
+        })
+    }
+}

@@ -1,0 +1,82 @@
+//! Refetching by global id (Relay).
+
+use async_graphql::{Context, ID, Interface, Object};
+use backchannel_domain::Error;
+use backchannel_domain::limits::IDS_PER_REQUEST;
+
+use crate::conversations::Conversation;
+use crate::error::Result;
+use crate::id::GlobalId;
+use crate::messages::Message;
+use crate::scope::Scope;
+use crate::users::User;
+
+/// Anything that can be fetched again by its id.
+#[derive(Clone, Interface)]
+#[graphql(field(name = "id", ty = "ID", desc = "Global identifier."))]
+pub(crate) enum Node {
+    User(User),
+    Conversation(Conversation),
+    Message(Message),
+}
+
+#[derive(Default)]
+pub(crate) struct NodeQuery;
+
+#[Object]
+impl NodeQuery {
+    /// Anything by its id. NOT_FOUND for what does not exist or may not be seen.
+    async fn node(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The global identifier.")] id: ID,
+    ) -> Result<Option<Node>> {
+        find(Scope::of(ctx), &id).await.map(Some)
+    }
+
+    /// Several at once, in the order of `ids`; null for each that does not exist or may not
+    /// be seen.
+    #[graphql(complexity = "1 + ids.len() * child_complexity")]
+    async fn nodes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The global identifiers; at most 200.")] ids: Vec<ID>,
+    ) -> Result<Vec<Option<Node>>> {
+        if ids.len() > IDS_PER_REQUEST {
+            let message = format!("must name at most {IDS_PER_REQUEST}");
+            return Err(Error::bad_input("ids", message).into());
+        }
+        let scope = Scope::of(ctx);
+        scope.cx().signed_in()?;
+        let found = futures_util::future::join_all(ids.iter().map(|id| find_if_any(scope, id)));
+        found.await.into_iter().collect()
+    }
+}
+
+async fn find(scope: &Scope, id: &ID) -> Result<Node> {
+    scope.cx().signed_in()?;
+    find_if_any(scope, id)
+        .await?
+        .ok_or_else(|| Error::NotFound("node").into())
+}
+
+async fn find_if_any(scope: &Scope, id: &ID) -> Result<Option<Node>> {
+    let loaders = scope.loaders();
+    let found = match GlobalId::parse(id) {
+        None => return Ok(None),
+        Some(GlobalId::User(id)) => loaders.user(id).await.map(|row| Node::User(User(row))),
+        Some(GlobalId::Conversation(id)) => {
+            let row = loaders.conversation(id).await;
+            row.map(|row| Node::Conversation(Conversation::new(scope, row)))
+        }
+        Some(GlobalId::Message(id)) => {
+            let row = loaders.message(id).await;
+            row.map(|row| Node::Message(Message::new(scope, row)))
+        }
+    };
+    match found {
+        Ok(node) => Ok(Some(node)),
+        Err(Error::NotFound(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

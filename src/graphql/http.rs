@@ -1,0 +1,150 @@
+//! GraphQL over HTTP: <https://graphql.github.io/graphql-over-http/draft/>.
+
+use async_graphql::Response as Outcome;
+use axum::extract::Request;
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use backchannel_domain::Cx;
+use backchannel_schema::{GraphQlRequest, Operation, OperationKind};
+
+use crate::auth;
+use crate::state::State;
+
+use super::accept::{Accepted, MediaType, accepted};
+use super::answer::{Refusal, internal, is_request_error, timed_out, to_json};
+use super::decode::{self, Decoded};
+use super::{EXECUTION, sse};
+
+/// Answers a request.
+pub(super) async fn answer(state: State, request: Request) -> Response {
+    let accepted = accepted(request.headers());
+    let token = auth::bearer(request.headers()).map(str::to_owned);
+    let is_get = request.method() == Method::GET;
+    // Where neither is taken, the refusal itself still has to be said in something.
+    let media_type = accepted.json.unwrap_or(MediaType::Json);
+    let decoded = match *request.method() {
+        Method::GET => decode::get(request.uri().query().unwrap_or_default()).map(Decoded::One),
+        Method::POST => decode::post(request).await,
+        _ => Err(method_not_allowed("use GET or POST")),
+    };
+    let requests = match decoded {
+        Ok(_) if accepted.json.is_none() && !accepted.event_stream => {
+            let message = "answers are application/graphql-response+json, application/json or text/event-stream";
+            return refuse(
+                media_type,
+                Refusal::new(StatusCode::NOT_ACCEPTABLE, message),
+            );
+        }
+        Ok(requests) => requests,
+        Err(refusal) => return refuse(media_type, refusal),
+    };
+    let answered = match requests {
+        Decoded::One(request) => one(&state, request, token.as_deref(), accepted, is_get).await,
+        Decoded::Batch(requests) => batch(&state, requests, token.as_deref(), media_type).await,
+    };
+    answered.unwrap_or_else(|refusal| refuse(media_type, refusal))
+}
+
+async fn one(
+    state: &State,
+    request: GraphQlRequest,
+    token: Option<&str>,
+    accepted: Accepted,
+    is_get: bool,
+) -> Result<Response, Refusal> {
+    let media_type = accepted.json.unwrap_or(MediaType::Json);
+    let prepared = state.api().prepare(request);
+    let kind = prepared.as_ref().ok().map(|operation| operation.kind);
+    if is_get && kind == Some(OperationKind::Mutation) {
+        return Err(method_not_allowed("a mutation needs POST"));
+    }
+    let streams = accepted.event_stream
+        && (accepted.json.is_none() || kind == Some(OperationKind::Subscription));
+    if streams {
+        return Ok(sse::answer(state, prepared, token).await);
+    }
+    let outcome = match prepared {
+        Ok(operation) => run(state, operation, token).await,
+        Err(outcome) => *outcome,
+    };
+    Ok(respond(media_type, &outcome))
+}
+
+async fn batch(
+    state: &State,
+    requests: Vec<GraphQlRequest>,
+    token: Option<&str>,
+    media_type: MediaType,
+) -> Result<Response, Refusal> {
+    let mut results = Vec::with_capacity(requests.len());
+    // One after the other: a mutation may be meant to follow the one before it.
+    for request in requests {
+        let outcome = match state.api().prepare(request) {
+            Ok(operation) => run(state, operation, token).await,
+            Err(outcome) => *outcome,
+        };
+        results.push(to_json(&outcome));
+    }
+    Ok(body(
+        StatusCode::OK,
+        media_type,
+        format!("[{}]", results.join(",")),
+    ))
+}
+
+async fn run(state: &State, operation: Operation, token: Option<&str>) -> Outcome {
+    if operation.kind == OperationKind::Subscription {
+        let message = "a subscription needs `Accept: text/event-stream`, or a WebSocket";
+        return Refusal::bad_request(message).into_outcome();
+    }
+    let execution = async {
+        match authenticate(state, token).await {
+            Ok(cx) => state.api().execute(operation, cx).await,
+            Err(outcome) => outcome,
+        }
+    };
+    tokio::time::timeout(EXECUTION, execution)
+        .await
+        .unwrap_or_else(|_| timed_out())
+}
+
+/// Who asks. A bad token is told to the fields that need a good one.
+pub(super) async fn authenticate(state: &State, token: Option<&str>) -> Result<Cx, Outcome> {
+    state.domain().authenticate(token).await.map_err(|error| {
+        tracing::error!(%error, "authenticating failed");
+        internal()
+    })
+}
+
+fn respond(media_type: MediaType, outcome: &Outcome) -> Response {
+    let status = match media_type {
+        MediaType::GraphQlResponse if is_request_error(outcome) => StatusCode::BAD_REQUEST,
+        MediaType::GraphQlResponse | MediaType::Json => StatusCode::OK,
+    };
+    body(status, media_type, to_json(outcome))
+}
+
+fn refuse(media_type: MediaType, refusal: Refusal) -> Response {
+    let status = refusal.status;
+    let mut response = body(status, media_type, to_json(&refusal.into_outcome()));
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        response
+            .headers_mut()
+            .insert(ALLOW, HeaderValue::from_static("GET, POST"));
+    }
+    response
+}
+
+fn method_not_allowed(message: &str) -> Refusal {
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, message)
+}
+
+fn body(status: StatusCode, media_type: MediaType, json: String) -> Response {
+    // Answers depend on who asks.
+    let headers = [
+        (CONTENT_TYPE, media_type.content_type()),
+        (CACHE_CONTROL, "no-store"),
+    ];
+    (status, headers, json).into_response()
+}

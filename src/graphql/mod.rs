@@ -1,0 +1,43 @@
+//! The doors of the GraphQL API, all at `/graphql`: HTTP, server-sent events, WebSocket.
+//!
+//! They are our own because the ready-made ones run mutations by GET, take requests of any
+//! size, never give a silent socket up and close with codes that clients do not retry.
+//!
+//! 1. [`door`] tells an upgrade from a request.
+//! 2. [`http`] decodes a request (GraphQL over HTTP) and answers it in the media type that
+//!    [`accept`] chose, or hands a subscription to [`sse`].
+//! 3. [`ws`] speaks graphql-transport-ws.
+
+mod accept;
+mod answer;
+mod decode;
+mod ending;
+mod http;
+mod sse;
+mod ws;
+
+use std::time::Duration;
+
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{self, Request, WebSocketUpgrade};
+use axum::response::Response;
+
+use crate::state::State;
+
+/// The longest a query or mutation may take.
+const EXECUTION: Duration = Duration::from_secs(30);
+/// Streams end on their own when a session does; this is how often an idle one is kept from
+/// being taken for dead.
+const KEEP_ALIVE: Duration = Duration::from_secs(12);
+
+/// Takes every request for `/graphql`.
+pub(crate) async fn door(
+    state: extract::State<State>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    request: Request,
+) -> Response {
+    match upgrade {
+        Ok(upgrade) => ws::open(state.0, upgrade, &request),
+        Err(_) => http::answer(state.0, request).await,
+    }
+}

@@ -1,0 +1,104 @@
+//! GraphQL over server-sent events, distinct connections mode:
+//! <https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md>.
+
+use std::convert::Infallible;
+
+use async_graphql::Response as Outcome;
+use async_stream::stream;
+use axum::body::{Body, Bytes};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderName, StatusCode};
+use axum::response::{IntoResponse, Response};
+use backchannel_domain::error::Unauthenticated;
+use backchannel_domain::{Cx, Error};
+use backchannel_schema::{Operation, code, refusal};
+use futures_util::StreamExt as _;
+
+use crate::state::State;
+
+use super::KEEP_ALIVE;
+use super::answer::{internal, to_json};
+use super::ending::Ending;
+
+/// A comment. The first one opens the stream at once, before there is an event.
+const COMMENT: Bytes = Bytes::from_static(b":\n\n");
+const COMPLETE: Bytes = Bytes::from_static(b"event: complete\ndata:\n\n");
+
+/// Answers any operation with a stream of its results.
+pub(super) async fn answer(
+    state: &State,
+    prepared: Result<Operation, Box<Outcome>>,
+    token: Option<&str>,
+) -> Response {
+    let begun = match prepared {
+        Ok(operation) => authenticate(state, token)
+            .await
+            .map(|(cx, ending)| (operation, cx, ending)),
+        Err(outcome) => Err(*outcome),
+    };
+    let body = match begun {
+        Ok((operation, cx, ending)) => stream(state.clone(), operation, cx, ending),
+        Err(outcome) => Body::from([next(&outcome), COMPLETE].concat()),
+    };
+    let headers = [
+        (CONTENT_TYPE, "text/event-stream; charset=utf-8"),
+        (CACHE_CONTROL, "no-cache"),
+        // Asks nginx, and those who learned it from there, not to collect the stream.
+        (HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    (StatusCode::OK, headers, body).into_response()
+}
+
+/// Who listens, and what ends it. A bad token is told to the fields that need a good one.
+async fn authenticate(state: &State, token: Option<&str>) -> Result<(Cx, Ending), Outcome> {
+    let watched = match token {
+        Some(token) => state.domain().authenticate_and_watch(token).await,
+        None => Err(Error::Unauthenticated(Unauthenticated::NoToken)),
+    };
+    match watched {
+        Ok((cx, watch)) => Ok((cx.clone(), Ending::of(state, &cx, Some(watch)))),
+        Err(Error::Unauthenticated(because)) => {
+            let cx = state.domain().anonymous(because);
+            Ok((cx.clone(), Ending::of(state, &cx, None)))
+        }
+        Err(error) => {
+            tracing::error!(%error, "authenticating failed");
+            Err(internal())
+        }
+    }
+}
+
+fn stream(state: State, operation: Operation, cx: Cx, ending: Ending) -> Body {
+    let mut results = state.api().subscribe(operation, cx);
+    Body::from_stream(stream! {
+        yield Ok::<_, Infallible>(COMMENT);
+        let ended = ending.ended();
+        tokio::pin!(ended);
+        loop {
+            tokio::select! {
+                biased;
+                reason = &mut ended => {
+                    // Draining cuts the stream short: the client comes back, to another node.
+                    if let Some(because) = reason.told() {
+                        yield Ok(next(&refusal(code::UNAUTHENTICATED, because, None)));
+                        yield Ok(COMPLETE);
+                    }
+                    return;
+                }
+                result = results.next() => match result {
+                    Some(outcome) => yield Ok(next(&outcome)),
+                    None => {
+                        yield Ok(COMPLETE);
+                        return;
+                    }
+                },
+                () = tokio::time::sleep(KEEP_ALIVE) => yield Ok(COMMENT),
+            }
+        }
+    })
+}
+
+fn next(outcome: &Outcome) -> Bytes {
+    // JSON as serde writes it has no line breaks, which would end the field.
+    format!("event: next\ndata: {}\n\n", to_json(outcome)).into()
+}

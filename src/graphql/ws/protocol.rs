@@ -1,0 +1,180 @@
+//! The messages and close codes of graphql-transport-ws.
+
+use async_graphql::Response as Outcome;
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes};
+use backchannel_schema::GraphQlRequest;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::graphql::answer::{is_request_error, to_json};
+
+/// The one subprotocol spoken.
+pub(super) const SUBPROTOCOL: &str = "graphql-transport-ws";
+
+/// Largest message accepted, in bytes.
+pub(super) const MESSAGE_BYTES: usize = 64 * 1_024;
+/// Longest operation id, in bytes.
+const ID_BYTES: usize = 128;
+
+/// Why a socket is closed. Clients of graphql-ws take 4400, 4401, 4406, 4409 and 4429 for
+/// mistakes of their own and do not come back; after the others they do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Close {
+    /// The node is stopping.
+    Restarting,
+    /// The client does not take what it asked for.
+    TooSlow,
+    /// A message was larger than accepted.
+    TooLarge,
+    /// A message makes no sense.
+    BadRequest(&'static str),
+    /// A subscription came before the greeting was done.
+    Unauthorized,
+    /// The token is bad, has expired, or its session has ended.
+    Forbidden(&'static str),
+    /// The client speaks another subprotocol.
+    SubprotocolNotAcceptable,
+    /// No greeting came.
+    InitTimeout,
+    /// An operation of this id is running.
+    SubscriberExists,
+    /// Greeted twice.
+    TooManyInits,
+}
+
+impl Close {
+    pub(super) fn frame(self) -> CloseFrame {
+        let (code, reason) = match self {
+            Self::Restarting => (1012, "Service restart"),
+            Self::TooSlow => (1013, "Try again later"),
+            Self::TooLarge => (1009, "Message too big"),
+            Self::BadRequest(reason) => (4400, reason),
+            Self::Unauthorized => (4401, "Unauthorized"),
+            Self::Forbidden(reason) => (4403, reason),
+            Self::SubprotocolNotAcceptable => (4406, "Subprotocol not acceptable"),
+            Self::InitTimeout => (4408, "Connection initialisation timeout"),
+            Self::SubscriberExists => (4409, "Subscriber for this id already exists"),
+            Self::TooManyInits => (4429, "Too many initialisation requests"),
+        };
+        CloseFrame {
+            code,
+            reason: Utf8Bytes::from_static(reason),
+        }
+    }
+}
+
+/// What clients say.
+pub(super) enum Incoming {
+    /// The greeting, and the token in it.
+    Init { token: Option<String> },
+    /// Are you there?
+    Ping { payload: Option<Box<RawValue>> },
+    /// Yes.
+    Pong,
+    /// Run this.
+    Subscribe { id: String, request: GraphQlRequest },
+    /// Stop that.
+    Complete { id: String },
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    r#type: String,
+    #[serde(default)]
+    id: Option<String>,
+    #[serde(default, borrow)]
+    payload: Option<&'a RawValue>,
+}
+
+impl Incoming {
+    /// Reads a message that is not too large.
+    pub(super) fn parse(text: &str) -> Result<Self, Close> {
+        let envelope: Envelope<'_> =
+            serde_json::from_str(text).map_err(|_| Close::BadRequest("Invalid message"))?;
+        let Envelope {
+            r#type,
+            id,
+            payload,
+        } = envelope;
+        let id = || match id {
+            Some(id) if (1..=ID_BYTES).contains(&id.len()) => Ok(id),
+            Some(_) | None => Err(Close::BadRequest("Invalid id")),
+        };
+        match r#type.as_str() {
+            "connection_init" => Ok(Self::Init {
+                token: payload.map_or(Ok(None), token)?,
+            }),
+            "ping" => Ok(Self::Ping {
+                payload: payload.map(ToOwned::to_owned),
+            }),
+            "pong" => Ok(Self::Pong),
+            "complete" => Ok(Self::Complete { id: id()? }),
+            "subscribe" => {
+                let payload = payload.ok_or(Close::BadRequest("Missing payload"))?;
+                let request = serde_json::from_str(payload.get())
+                    .map_err(|_| Close::BadRequest("Invalid payload"))?;
+                Ok(Self::Subscribe { id: id()?, request })
+            }
+            _ => Err(Close::BadRequest("Unknown type")),
+        }
+    }
+}
+
+/// The token of a greeting, under the names that clients give it.
+fn token(payload: &RawValue) -> Result<Option<String>, Close> {
+    #[derive(Deserialize)]
+    struct Payload {
+        #[serde(
+            default,
+            alias = "Authorization",
+            alias = "accessToken",
+            alias = "token"
+        )]
+        authorization: Option<String>,
+    }
+    let payload: Option<Payload> = serde_json::from_str(payload.get())
+        .map_err(|_| Close::BadRequest("Invalid payload of connection_init"))?;
+    Ok(payload.and_then(|payload| payload.authorization))
+}
+
+pub(super) fn ack() -> Message {
+    Message::Text(Utf8Bytes::from_static(r#"{"type":"connection_ack"}"#))
+}
+
+pub(super) fn pong(payload: Option<&RawValue>) -> Message {
+    Message::text(match payload {
+        Some(payload) => format!(r#"{{"type":"pong","payload":{payload}}}"#),
+        None => r#"{"type":"pong"}"#.to_owned(),
+    })
+}
+
+/// A result, as `next`; where nothing was executed, as `error`, which also ends the
+/// operation.
+pub(super) fn result(id: &str, outcome: &Outcome) -> (Message, bool) {
+    let id = quoted(id);
+    if is_request_error(outcome) {
+        let errors = serde_json::to_string(&outcome.errors).unwrap_or_else(|_| "[]".to_owned());
+        (
+            Message::text(format!(
+                r#"{{"type":"error","id":{id},"payload":{errors}}}"#
+            )),
+            true,
+        )
+    } else {
+        let payload = to_json(outcome);
+        (
+            Message::text(format!(
+                r#"{{"type":"next","id":{id},"payload":{payload}}}"#
+            )),
+            false,
+        )
+    }
+}
+
+pub(super) fn complete(id: &str) -> Message {
+    Message::text(format!(r#"{{"type":"complete","id":{}}}"#, quoted(id)))
+}
+
+fn quoted(id: &str) -> String {
+    serde_json::Value::from(id).to_string()
+}

@@ -1,0 +1,53 @@
+//! Whether the node is alive and fit for work. Public, so nothing but the status is told.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Value, json};
+
+use crate::state::State;
+
+/// How long the database may take to answer before it counts as away.
+const DATABASE: Duration = Duration::from_secs(2);
+
+/// Answers without looking at anything.
+pub(crate) async fn ping() -> Json<Value> {
+    Json(json!({ "pong": true }))
+}
+
+/// Whether the database answers.
+pub(crate) async fn health(extract::State(state): extract::State<State>) -> Response {
+    report(&state, database_answers(&state).await)
+}
+
+/// Whether new work should be sent here: the database answers and the node is staying.
+pub(crate) async fn ready(extract::State(state): extract::State<State>) -> Response {
+    report(
+        &state,
+        !state.draining().is_cancelled() && database_answers(&state).await,
+    )
+}
+
+async fn database_answers(state: &State) -> bool {
+    let check = tokio::time::timeout(DATABASE, state.domain().check_database()).await;
+    matches!(check, Ok(Ok(())))
+}
+
+fn report(state: &State, well: bool) -> Response {
+    let (status, word) = if well {
+        (StatusCode::OK, "ok")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+    };
+    let now = DateTime::<Utc>::from_timestamp_millis(state.domain().clock().now().0);
+    let timestamp = now.map(|now| now.to_rfc3339_opts(SecondsFormat::Millis, true));
+    (
+        status,
+        Json(json!({ "success": well, "status": word, "timestamp": timestamp })),
+    )
+        .into_response()
+}

@@ -1,0 +1,62 @@
+//! `backchannel`: parse the command line, read the configuration, run.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use backchannel::cli::{self, Cli, Command};
+use backchannel::config::{self, Config};
+use backchannel::{Api, Application, StartError, fill_with_demo, shutdown, telemetry};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Cli { command, overrides } = cli::parse();
+    match command {
+        Command::CheckConfig => return cli::check_config(&overrides),
+        Command::Schema => return print(&Api::sdl()),
+        Command::Serve { .. } | Command::Migrate => {}
+    }
+    let config = match Config::load(&overrides, config::process_env) {
+        Ok(config) => config,
+        Err(mistakes) => return complain(&mistakes, cli::EXIT_MISUSE),
+    };
+    telemetry::init(config.log_format, &config.log_level);
+    let done = match command {
+        Command::Serve { demo } => serve(config, demo).await,
+        Command::Migrate => backchannel::migrate(&config).await,
+        Command::CheckConfig | Command::Schema => Ok(()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&error, 1),
+    }
+}
+
+async fn serve(config: Config, demo: bool) -> Result<(), StartError> {
+    let application = Application::build(config).await?;
+    let guide = if demo {
+        fill_with_demo(application.domain()).await?
+    } else {
+        String::new()
+    };
+    let port = application.address().port();
+    tracing::info!(
+        port,
+        "listening; the playground is at http://localhost:{port}/ where it is on"
+    );
+    print(&guide);
+    application.run_until(shutdown::signal()).await;
+    Ok(())
+}
+
+fn print(text: &str) -> ExitCode {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn complain(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
+    // With standard error gone there is nobody left to tell.
+    let _ = writeln!(std::io::stderr(), "{error}");
+    ExitCode::from(code)
+}

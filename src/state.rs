@@ -1,0 +1,68 @@
+//! What every handler is given.
+
+use std::sync::Arc;
+
+use backchannel_domain::Domain;
+use backchannel_schema::{Api, Introspection};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::origin::Origins;
+
+/// The node as handlers see it. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct State(Arc<Shared>);
+
+struct Shared {
+    api: Api,
+    domain: Domain,
+    origins: Origins,
+    playground: bool,
+    draining: CancellationToken,
+    sockets: TaskTracker,
+}
+
+impl State {
+    pub(crate) fn new(config: &Config, domain: Domain) -> Self {
+        let introspection = if config.introspection {
+            Introspection::Allowed
+        } else {
+            Introspection::Refused
+        };
+        Self(Arc::new(Shared {
+            api: Api::new(introspection),
+            domain,
+            origins: Origins::new(config),
+            playground: config.playground,
+            draining: CancellationToken::new(),
+            sockets: TaskTracker::new(),
+        }))
+    }
+
+    pub(crate) fn api(&self) -> &Api {
+        &self.0.api
+    }
+
+    pub(crate) fn domain(&self) -> &Domain {
+        &self.0.domain
+    }
+
+    pub(crate) fn origins(&self) -> &Origins {
+        &self.0.origins
+    }
+
+    pub(crate) fn playground(&self) -> bool {
+        self.0.playground
+    }
+
+    /// The open WebSockets. They outlive the connections they came in by.
+    pub(crate) fn sockets(&self) -> &TaskTracker {
+        &self.0.sockets
+    }
+
+    /// Cancelled when the node is about to stop.
+    pub(crate) fn draining(&self) -> CancellationToken {
+        self.0.draining.clone()
+    }
+}
