@@ -10,6 +10,7 @@ use async_graphql::parser::types::{
 use async_graphql::{Name, Pos, Positioned, Request, Response, ServerError, Variables};
 use serde::Deserialize;
 
+use crate::completion::{Shape, Types};
 use crate::error::{code, finish, refusal};
 
 /// Longest document, in bytes.
@@ -64,11 +65,12 @@ pub enum OperationKind {
 pub struct Operation {
     /// What it does.
     pub kind: OperationKind,
-    request: Request,
+    pub(crate) request: Request,
+    pub(crate) shape: Shape,
 }
 
 impl Operation {
-    pub(crate) fn parse(request: GraphQlRequest) -> Result<Self, Response> {
+    pub(crate) fn parse(types: &Types, request: GraphQlRequest) -> Result<Self, Response> {
         let GraphQlRequest {
             query,
             operation_name,
@@ -77,18 +79,20 @@ impl Operation {
         } = request;
         check_size(&query)?;
         let document = parse_query(&query).map_err(|error| finish(from_parser(&error)))?;
-        let kind = kind(select(&document, operation_name.as_deref())?);
+        let operation = select(&document, operation_name.as_deref())?;
+        let kind = kind(operation);
         check_shape(&document)?;
+        let shape = Shape::of(types, &document, &operation.node);
 
         let variables = serde_json::Value::Object(variables.unwrap_or_default());
         let mut request = Request::new(query).variables(Variables::from_json(variables));
         request.operation_name = operation_name;
         request.set_parsed_query(document);
-        Ok(Self { kind, request })
-    }
-
-    pub(crate) fn into_request(self) -> Request {
-        self.request
+        Ok(Self {
+            kind,
+            request,
+            shape,
+        })
     }
 }
 

@@ -7,12 +7,14 @@
 //!    and wraps the answer. It never decides who may do what.
 //! 4. Objects carry their [`scope`]: the actor and the request's loaders, behind which
 //!    every relation lies.
-//! 5. Errors leave with a code ([`error`]); what is not the client's fault leaves with
+//! 5. Results are made to fit what was asked ([`completion`]).
+//! 6. Errors leave with a code ([`error`]); what is not the client's fault leaves with
 //!    nothing else.
 //!
 //! One file a noun: its types, inputs, queries, mutations and subscriptions. The SDL is
 //! committed as `schema.graphql`, and a test compares the two.
 
+mod completion;
 mod connection;
 mod conversations;
 pub mod document;
@@ -30,13 +32,16 @@ mod sessions;
 mod users;
 mod viewer;
 
-use async_graphql::{MergedObject, MergedSubscription, Request, Response, Schema};
+use std::sync::Arc;
+
+use async_graphql::{MergedObject, MergedSubscription, Response, Schema};
 use backchannel_domain::Cx;
 use futures_util::stream::{BoxStream, StreamExt as _};
 
 pub use document::{GraphQlRequest, Operation, OperationKind};
 pub use error::{code, refusal};
 
+use completion::{Shape, Types};
 use scope::Scope;
 
 /// The most fields one operation may come to, pages multiplied out.
@@ -80,7 +85,10 @@ pub enum Introspection {
 
 /// The executable schema. Cheap to clone.
 #[derive(Clone)]
-pub struct Api(Root);
+pub struct Api {
+    root: Root,
+    types: Arc<Types>,
+}
 
 impl Api {
     /// Builds the schema.
@@ -90,10 +98,12 @@ impl Api {
             .limit_complexity(COMPLEXITY)
             // A suggestion tells a stranger the names that introspection does not.
             .disable_suggestions();
-        Self(match introspection {
+        let root = match introspection {
             Introspection::Allowed => builder.finish(),
             Introspection::Refused => builder.disable_introspection().finish(),
-        })
+        };
+        let types = Arc::new(Types::of_sdl(&root.sdl()));
+        Self { root, types }
     }
 
     /// The schema in GraphQL's definition language.
@@ -101,7 +111,7 @@ impl Api {
     pub fn sdl() -> String {
         let options = async_graphql::SDLExportOptions::new().prefer_single_line_descriptions();
         Self::new(Introspection::Allowed)
-            .0
+            .root
             .sdl_with_options(options)
     }
 
@@ -110,23 +120,30 @@ impl Api {
     /// # Errors
     /// The answer to send instead of executing it.
     pub fn prepare(&self, request: GraphQlRequest) -> Result<Operation, Box<Response>> {
-        Operation::parse(request).map_err(Box::new)
+        Operation::parse(&self.types, request).map_err(Box::new)
     }
 
     /// Runs a query or mutation.
     pub async fn execute(&self, operation: Operation, cx: Cx) -> Response {
-        error::finish(self.0.execute(self.request(operation, cx)).await)
+        let Operation { request, shape, .. } = operation;
+        finish(
+            self.root.execute(request.data(Scope::new(cx))).await,
+            &shape,
+        )
     }
 
     /// Runs an operation of any kind; one that is no subscription answers once.
     pub fn subscribe(&self, operation: Operation, cx: Cx) -> BoxStream<'static, Response> {
-        self.0
-            .execute_stream(self.request(operation, cx))
-            .map(error::finish)
+        let Operation { request, shape, .. } = operation;
+        let responses = self.root.execute_stream(request.data(Scope::new(cx)));
+        responses
+            .map(move |response| finish(response, &shape))
             .boxed()
     }
+}
 
-    fn request(&self, operation: Operation, cx: Cx) -> Request {
-        operation.into_request().data(Scope::new(cx))
-    }
+fn finish(response: Response, shape: &Shape) -> Response {
+    let mut response = error::finish(response);
+    shape.complete(&mut response);
+    response
 }
