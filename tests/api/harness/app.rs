@@ -1,0 +1,165 @@
+//! A node in this process, on a database of its own.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use backchannel::Application;
+use backchannel::config::{Config, Overrides};
+use backchannel_domain::Domain;
+use backchannel_domain::clock::Clock;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::clients::Http;
+use super::people::Person;
+use super::servers::{Postgres, Redis};
+use super::until;
+
+/// Runs a test on SQLite with the in-process bus, and on Postgres with Redis.
+macro_rules! on_both {
+    ($($(#[doc = $doc:literal])* async fn $name:ident($app:ident) $body:block)*) => {$(
+        $(#[doc = $doc])*
+        async fn $name($app: &$crate::harness::App) $body
+
+        mod $name {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                let app = $crate::harness::App::sqlite().await;
+                super::$name(&app).await;
+                app.finish().await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                let app = $crate::harness::App::postgres().await;
+                super::$name(&app).await;
+                app.finish().await;
+            }
+        }
+    )*};
+}
+pub(crate) use on_both;
+
+/// A running node.
+pub(crate) struct App {
+    pub(crate) address: SocketAddr,
+    pub(crate) clock: Clock,
+    pub(crate) domain: Domain,
+    http: Http,
+    stop: oneshot::Sender<()>,
+    stopped: JoinHandle<()>,
+    files: TempDir,
+}
+
+/// Settings by name, as in the environment.
+pub(crate) type Settings<'a> = &'a [(&'static str, &'a str)];
+
+impl App {
+    pub(crate) async fn sqlite() -> Self {
+        Self::with(&[]).await
+    }
+
+    pub(crate) async fn postgres() -> Self {
+        let database = Postgres::shared().await.fresh_database().await;
+        let redis = Redis::shared().await.url();
+        Self::with(&[("DATABASE_URL", &database), ("REDIS_URL", &redis)]).await
+    }
+
+    /// A node with settings of the test's own.
+    pub(crate) async fn with(settings: Settings<'_>) -> Self {
+        let files = tempfile::tempdir().expect("a directory for the node's files");
+        let directory = files.path().display().to_string();
+        let settings: Overrides = [
+            ("PORT", "0"),
+            ("HOST", "127.0.0.1"),
+            ("DATA_DIR", &directory),
+        ]
+        .iter()
+        .chain(settings)
+        .map(|(name, value)| (*name, (*value).to_owned()))
+        .collect();
+        let config = Config::load(&settings, |_| None).expect("the settings are valid");
+        let clock = Clock::default();
+        let application = Application::build_at(config, clock.clone())
+            .await
+            .expect("the node starts");
+        let address = application.address();
+        let domain = application.domain().clone();
+        let (stop, asked) = oneshot::channel();
+        let stopped = tokio::spawn(application.run_until(async move {
+            // An error means that the test is gone, which also is a reason to stop.
+            let _ = asked.await;
+        }));
+        Self {
+            address,
+            clock,
+            domain,
+            http: Http::new(),
+            stop,
+            stopped,
+            files,
+        }
+    }
+
+    /// Moves the node's clock into the future.
+    pub(crate) fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+    }
+
+    pub(crate) fn http(&self) -> &Http {
+        &self.http
+    }
+
+    /// The address of a path.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// The node's data directory.
+    pub(crate) fn files(&self) -> &std::path::Path {
+        self.files.path()
+    }
+
+    /// Registers somebody, with an e-mail address made of the name.
+    pub(crate) async fn person(&self, name: &str) -> Person {
+        Person::register(self, name).await
+    }
+
+    /// Several at once.
+    pub(crate) async fn people<const N: usize>(&self, names: [&str; N]) -> [Person; N] {
+        let people = futures_util::future::join_all(names.map(|name| self.person(name))).await;
+        people
+            .try_into()
+            .unwrap_or_else(|_| unreachable!("as many people as names"))
+    }
+
+    /// What nobody gets as an answer to a GraphQL request.
+    pub(crate) async fn anonymous(&self, query: &str, variables: Value) -> Value {
+        let body = json!({ "query": query, "variables": variables });
+        self.http
+            .post(&self.url("/graphql"), None, &body)
+            .await
+            .json()
+    }
+
+    /// Stops the node as SIGTERM does, and waits for it.
+    pub(crate) async fn stop(self) {
+        let _ = self.stop.send(());
+        tokio::time::timeout(Duration::from_secs(15), self.stopped)
+            .await
+            .expect("the node drains in time")
+            .expect("the node does not panic");
+    }
+
+    /// Ends a test: whatever it opened must be gone, and nothing left behind on the node.
+    pub(crate) async fn finish(self) {
+        let domain = self.domain.clone();
+        until("every stream of the test is closed", || async {
+            domain.open_feeds() == 0
+        })
+        .await;
+        self.stop().await;
+    }
+}

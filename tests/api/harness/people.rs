@@ -1,0 +1,262 @@
+//! People as values: `ann.sends(&room, "hi").await`.
+
+use serde_json::{Value, json};
+
+use super::app::App;
+use super::clients::{Answer, Ended, Http, Socket};
+
+/// Good enough for every test account.
+pub(crate) const PASSWORD: &str = "correct horse battery 9";
+
+/// What a stream selects of each event.
+pub(crate) const EVENTS: &str = "subscription($id: ID!, $after: Int) {
+    conversationEvents(conversationId: $id, after: $after) {
+        __typename conversationId seq at actor { id displayName }
+        ... on MessageSent { message { id seq text sender { id } clientMessageId createdAt } }
+        ... on MessageEdited { message { id seq text editedAt } }
+        ... on MessageDeleted { message { id seq text deletedAt } }
+        ... on MemberJoined { member { user { id } role joinedAt } }
+        ... on MemberLeft { user { id } }
+    }
+}";
+
+/// Somebody signed in on a node.
+#[derive(Clone)]
+pub(crate) struct Person {
+    pub(crate) name: String,
+    pub(crate) email: String,
+    /// Global id.
+    pub(crate) id: String,
+    pub(crate) token: String,
+    pub(crate) refresh_token: String,
+    endpoint: String,
+    http: Http,
+}
+
+/// A conversation.
+#[derive(Clone, Debug)]
+pub(crate) struct Room {
+    pub(crate) id: String,
+}
+
+/// A message that was acknowledged.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Sent {
+    pub(crate) id: String,
+    pub(crate) seq: i64,
+}
+
+impl Person {
+    pub(crate) async fn register(app: &App, name: &str) -> Self {
+        let email = format!("{}@example.com", name.to_lowercase().replace(' ', "."));
+        let query = "mutation($input: RegisterInput!) {
+            register(input: $input) { accessToken refreshToken viewer { user { id } } }
+        }";
+        let input = json!({ "email": email, "password": PASSWORD, "displayName": name });
+        let answer = app.anonymous(query, json!({ "input": input })).await;
+        let session = &answer["data"]["register"];
+        Self {
+            name: name.to_owned(),
+            email,
+            id: text(&session["viewer"]["user"]["id"]),
+            token: text(&session["accessToken"]),
+            refresh_token: text(&session["refreshToken"]),
+            endpoint: app.url("/graphql"),
+            http: app.http().clone(),
+        }
+    }
+
+    /// The same person, signed in once more.
+    pub(crate) async fn signs_in_again(&self) -> Self {
+        let query = "mutation($input: SignInInput!) {
+            signIn(input: $input) { accessToken refreshToken }
+        }";
+        let input = json!({ "email": self.email, "password": PASSWORD });
+        let session = self.asks(query, json!({ "input": input })).await["signIn"].clone();
+        Self {
+            token: text(&session["accessToken"]),
+            refresh_token: text(&session["refreshToken"]),
+            ..self.clone()
+        }
+    }
+
+    /// The same session on another node.
+    pub(crate) fn on(&self, app: &App) -> Self {
+        Self {
+            endpoint: app.url("/graphql"),
+            http: app.http().clone(),
+            ..self.clone()
+        }
+    }
+
+    /// The whole answer to a request.
+    pub(crate) async fn request(&self, query: &str, variables: Value) -> Answer {
+        let body = json!({ "query": query, "variables": variables });
+        self.http
+            .post(&self.endpoint, Some(&self.token), &body)
+            .await
+    }
+
+    /// The data of a request that must succeed.
+    pub(crate) async fn asks(&self, query: &str, variables: Value) -> Value {
+        let mut answer = self.request(query, variables).await.json();
+        assert_eq!(
+            answer["errors"],
+            Value::Null,
+            "asked by {}: {query}",
+            self.name
+        );
+        answer["data"].take()
+    }
+
+    /// The code of the one error of a request that must fail.
+    pub(crate) async fn is_refused(&self, query: &str, variables: Value) -> String {
+        text(&self.is_refused_with(query, variables).await["code"])
+    }
+
+    /// The extensions of the one error of a request that must fail.
+    pub(crate) async fn is_refused_with(&self, query: &str, variables: Value) -> Value {
+        let answer = self.request(query, variables).await.json();
+        let errors = answer["errors"]
+            .as_array()
+            .unwrap_or_else(|| panic!("refused: {answer}"));
+        assert_eq!(errors.len(), 1, "{answer}");
+        errors[0]["extensions"].clone()
+    }
+
+    pub(crate) async fn makes(&self, input: Value) -> Room {
+        let query = "mutation($input: CreateConversationInput!) {
+            createConversation(input: $input) { conversation { id } }
+        }";
+        let made = self.asks(query, json!({ "input": input })).await;
+        Room {
+            id: text(&made["createConversation"]["conversation"]["id"]),
+        }
+    }
+
+    pub(crate) async fn makes_group(&self, title: &str, others: &[&Self]) -> Room {
+        let members: Vec<_> = others.iter().map(|other| other.id.as_str()).collect();
+        self.makes(json!({ "kind": "GROUP", "title": title, "memberIds": members }))
+            .await
+    }
+
+    pub(crate) async fn sends(&self, room: &Room, text: &str) -> Sent {
+        let input = json!({ "conversationId": room.id, "text": text });
+        Sent::of(&self.asks(SEND, json!({ "input": input })).await)
+    }
+
+    pub(crate) async fn sends_with_key(&self, room: &Room, text: &str, key: &str) -> Sent {
+        let input = json!({ "conversationId": room.id, "text": text, "clientMessageId": key });
+        Sent::of(&self.asks(SEND, json!({ "input": input })).await)
+    }
+
+    pub(crate) async fn edits(&self, message: &Sent, text: &str) {
+        let input = json!({ "messageId": message.id, "text": text });
+        self.asks(EDIT, json!({ "input": input })).await;
+    }
+
+    pub(crate) async fn deletes(&self, message: &Sent) {
+        self.asks(DELETE, json!({ "input": { "messageId": message.id } }))
+            .await;
+    }
+
+    pub(crate) async fn adds(&self, room: &Room, others: &[&Self]) {
+        let users: Vec<_> = others.iter().map(|other| other.id.as_str()).collect();
+        let input = json!({ "conversationId": room.id, "userIds": users });
+        self.asks(ADD, json!({ "input": input })).await;
+    }
+
+    pub(crate) async fn removes(&self, room: &Room, other: &Self) {
+        let input = json!({ "conversationId": room.id, "userId": other.id });
+        self.asks(REMOVE, json!({ "input": input })).await;
+    }
+
+    pub(crate) async fn last_seq(&self, room: &Room) -> i64 {
+        let query = "query($id: ID!) { conversation(id: $id) { lastSeq } }";
+        let found = self.asks(query, json!({ "id": room.id })).await;
+        found["conversation"]["lastSeq"].as_i64().expect("a number")
+    }
+
+    /// Follows a conversation over a WebSocket of its own.
+    pub(crate) async fn follows(&self, room: &Room, after: Option<i64>) -> Following {
+        let mut socket = self.opens_socket().await;
+        socket
+            .subscribe("1", EVENTS, &json!({ "id": room.id, "after": after }))
+            .await;
+        Following { socket }
+    }
+
+    pub(crate) async fn opens_socket(&self) -> Socket {
+        Socket::open(&self.endpoint, Some(&self.token)).await
+    }
+}
+
+pub(crate) const SEND: &str =
+    "mutation($input: SendMessageInput!) { sendMessage(input: $input) { message { id seq } } }";
+pub(crate) const EDIT: &str =
+    "mutation($input: EditMessageInput!) { editMessage(input: $input) { message { id text } } }";
+pub(crate) const DELETE: &str =
+    "mutation($input: DeleteMessageInput!) { deleteMessage(input: $input) { message { id } } }";
+pub(crate) const ADD: &str =
+    "mutation($input: AddMembersInput!) { addMembers(input: $input) { conversation { id } } }";
+pub(crate) const REMOVE: &str =
+    "mutation($input: RemoveMemberInput!) { removeMember(input: $input) { conversation { id } } }";
+
+impl Sent {
+    pub(crate) fn of(data: &Value) -> Self {
+        let message = &data["sendMessage"]["message"];
+        Self {
+            id: text(&message["id"]),
+            seq: message["seq"].as_i64().expect("a number"),
+        }
+    }
+}
+
+/// A stream of a conversation's events.
+pub(crate) struct Following {
+    pub(crate) socket: Socket,
+}
+
+impl Following {
+    /// The next event.
+    pub(crate) async fn next(&mut self) -> Value {
+        let message = self.socket.next().await.expect("the stream goes on");
+        assert_eq!(message["type"], "next", "{message}");
+        assert_eq!(message["payload"]["errors"], Value::Null, "{message}");
+        message["payload"]["data"]["conversationEvents"].clone()
+    }
+
+    /// The next `count` events.
+    pub(crate) async fn take(&mut self, count: usize) -> Vec<Value> {
+        let mut events = Vec::with_capacity(count);
+        for _ in 0..count {
+            events.push(self.next().await);
+        }
+        events
+    }
+
+    /// The stream completes; nothing comes before that.
+    pub(crate) async fn completes(&mut self) {
+        let message = self.socket.next().await.expect("the socket stays open");
+        assert_eq!(message["type"], "complete", "{message}");
+    }
+
+    /// How the socket ends, whatever comes before.
+    pub(crate) async fn ends(mut self) -> Ended {
+        self.socket.ended().await
+    }
+}
+
+pub(crate) fn text(value: &Value) -> String {
+    value
+        .as_str()
+        .unwrap_or_else(|| panic!("expected a string, found {value}"))
+        .to_owned()
+}
+
+pub(crate) fn seqs(events: &[Value]) -> Vec<i64> {
+    events
+        .iter()
+        .map(|event| event["seq"].as_i64().expect("a number"))
+        .collect()
+}

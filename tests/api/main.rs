@@ -1,0 +1,8 @@
+//! One binary: the product's promises, proved through its public doors on real databases.
+//!
+//! Every test of behaviour runs on SQLite and on Postgres with Redis ([`harness`]); people
+//! are values; write tests end with what a subscriber saw.
+
+mod harness;
+
+mod delivery;
