@@ -5,4 +5,11 @@
 
 mod harness;
 
+mod architecture;
+mod conversations;
 mod delivery;
+mod examples;
+mod node_clients;
+mod pages;
+mod plans;
+mod sdl;

@@ -1,0 +1,83 @@
+//! Every query of the hot paths has its index: the plans are read on both databases.
+
+use serde_json::json;
+
+use crate::harness::on_both;
+
+/// Whether a plan reads a whole table. On SQLite a covering index used as a table is no
+/// scan that grows into a search; on Postgres sequential scans are switched off for
+/// planning, so that one that remains has no index to use.
+fn full_scan(plan: &str) -> Option<&str> {
+    let tables =
+        ["users", "sessions", "refresh_tokens", "conversations", "members", "messages", "conversation_events"];
+    plan.lines().find(|line| {
+        let line = line.trim();
+        let sqlite = line.strip_prefix("SCAN ").is_some_and(|rest| {
+            let scanned = rest.split_whitespace().next().unwrap_or_default();
+            // Sub-selects are scanned once they are made; they are bounded.
+            tables.contains(&scanned) || scanned == "m" || scanned == "e"
+        });
+        sqlite || line.contains("Seq Scan on")
+    })
+}
+
+on_both! {
+    async fn no_hot_path_reads_a_whole_table(app) {
+        let [ann, bob, cleo] = app.people(["Ann", "Bob", "Cleo"]).await;
+        let room = ann.makes_group("Plans", &[&bob]).await;
+        let other = ann.makes_group("Others", &[&bob]).await;
+        app.domain.statements().record();
+
+        // Sending, and a retry; editing, deleting, membership.
+        let sent = ann.sends_with_key(&room, "one", "key").await;
+        ann.sends_with_key(&room, "one", "key").await;
+        ann.edits(&sent, "two").await;
+        ann.adds(&room, &[&cleo]).await;
+        ann.removes(&room, &cleo).await;
+        ann.sends(&other, "there").await;
+        // Pages: one conversation, the viewer's list, members, unread, from both ends.
+        let query = "query($id: ID!) {
+            conversation(id: $id) {
+                unreadCount
+                newest: messages(last: 50) { nodes { id sender { id } conversation { id } } pageInfo { startCursor } }
+                oldest: messages(first: 5) { nodes { id } }
+                members(first: 5) { totalCount nodes { user { id } } }
+                latest: members(last: 5) { nodes { user { id } } }
+            }
+            viewer { conversations(first: 50) { nodes { unreadCount messages(last: 1) { nodes { text } } members(first: 3) { totalCount nodes { role } } } pageInfo { endCursor } } }
+        }";
+        let found = ann.asks(query, json!({ "id": room.id })).await;
+        let next = "query($id: ID!, $message: String!, $conversation: String!, $node: ID!) {
+            conversation(id: $id) { messages(last: 50, before: $message) { nodes { id } } }
+            viewer { conversations(first: 50, after: $conversation) { nodes { id } } }
+            node(id: $node) { id }
+        }";
+        let variables = json!({
+            "id": room.id,
+            "node": sent.id,
+            "message": found["conversation"]["newest"]["pageInfo"]["startCursor"],
+            "conversation": found["viewer"]["conversations"]["pageInfo"]["endCursor"],
+        });
+        ann.asks(next, variables).await;
+        // Replay and its users; the retried direct conversation; marks.
+        bob.follows(&room, Some(0)).await.take(4).await;
+        let direct = json!({ "kind": "DIRECT", "memberIds": [bob.id] });
+        ann.makes(direct.clone()).await;
+        ann.makes(direct).await;
+        let mark = "mutation($input: MarkInput!) { markRead(input: $input) { member { readSeq } } }";
+        bob.asks(mark, json!({ "input": { "conversationId": room.id, "seq": 2 } })).await;
+        // Sessions: signing in, refreshing, ending.
+        let again = ann.signs_in_again().await;
+        let refresh = "mutation($input: RefreshSessionInput!) { refreshSession(input: $input) { accessToken } }";
+        again.asks(refresh, json!({ "input": { "refreshToken": again.refresh_token } })).await;
+        again.asks("mutation { signOut { ok } }", json!({})).await;
+
+        let plans = app.domain.explain_recorded().await.expect("every statement can be explained");
+        assert!(plans.len() > 40, "only {} statements were seen", plans.len());
+        for (sql, plan) in plans {
+            if let Some(line) = full_scan(&plan) {
+                panic!("full scan: {line}\nof: {sql}\nplan:\n{plan}");
+            }
+        }
+    }
+}
