@@ -105,7 +105,9 @@ fn grammar() -> clap::Command {
     let command = clap::Command::new;
     command("backchannel")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("A messaging backend: GraphQL, with doors for the older REST and Socket.IO apps.")
+        .about(
+            "A messaging backend: one GraphQL schema over HTTP, WebSocket and server-sent events.",
+        )
         .after_help(
             "Each setting can also stand in the environment or in a TOML file; a flag beats both.",
         )

@@ -35,7 +35,7 @@ pub(crate) fn router(state: State) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(TraceLayer::new_for_http().make_span_with(|request: &Request<_>| {
             // The path alone: a query string can hold a document.
-            tracing::debug_span!("request", method = %request.method(), path = request.uri().path())
+            tracing::info_span!("request", method = %request.method(), path = request.uri().path())
         }))
 }
 

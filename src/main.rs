@@ -32,6 +32,7 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(config: Config, demo: bool) -> Result<(), StartError> {
+    let playground = config.playground;
     let application = Application::build(config).await?;
     let guide = if demo {
         fill_with_demo(application.domain()).await?
@@ -39,10 +40,8 @@ async fn serve(config: Config, demo: bool) -> Result<(), StartError> {
         String::new()
     };
     let port = application.address().port();
-    tracing::info!(
-        port,
-        "listening; the playground is at http://localhost:{port}/ where it is on"
-    );
+    let playground = playground.then(|| format!("http://localhost:{port}/"));
+    tracing::info!(port, playground, "listening");
     print(&guide);
     application.run_until(shutdown::signal()).await;
     Ok(())

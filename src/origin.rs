@@ -6,9 +6,10 @@ use std::time::Duration;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::config::Config;
+use crate::graphql::PREFLIGHT;
 
 /// How long browsers may remember what they were allowed.
-const PREFLIGHT: Duration = Duration::from_secs(3_600);
+const REMEMBERED: Duration = Duration::from_secs(3_600);
 
 /// The origins of `ALLOWED_ORIGINS`, and the server's own.
 pub(crate) struct Origins {
@@ -55,8 +56,12 @@ impl Origins {
             .allowed
             .iter()
             .filter_map(|origin| HeaderValue::from_str(origin).ok());
-        let client = ["x-device-name", "client-type"].map(HeaderName::from_static);
-        let headers = [AUTHORIZATION, CONTENT_TYPE].into_iter().chain(client);
+        let client = ["x-device-name", "client-type"];
+        let named = client
+            .into_iter()
+            .chain(PREFLIGHT)
+            .map(HeaderName::from_static);
+        let headers = [AUTHORIZATION, CONTENT_TYPE].into_iter().chain(named);
         CorsLayer::new()
             .allow_origin(AllowOrigin::list(allowed))
             .allow_methods([
@@ -69,12 +74,16 @@ impl Origins {
             ])
             .allow_headers(headers.collect::<Vec<_>>())
             .allow_credentials(true)
-            .max_age(PREFLIGHT)
+            .max_age(REMEMBERED)
     }
 }
 
 /// Scheme, host and port of a URL.
 fn origin_of(url: &str) -> Option<String> {
     let uri: Uri = url.parse().ok()?;
-    Some(format!("{}://{}", uri.scheme_str()?, uri.authority()?))
+    let (scheme, authority) = (uri.scheme_str()?, uri.authority()?.as_str());
+    // Browsers leave the default port out.
+    let default = if scheme == "https" { ":443" } else { ":80" };
+    let authority = authority.strip_suffix(default).unwrap_or(authority);
+    Some(format!("{scheme}://{authority}"))
 }

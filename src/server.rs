@@ -27,6 +27,7 @@ const HEAD: Duration = Duration::from_secs(30);
 const HEAD_BYTES: usize = 64 * 1_024;
 /// How long sent bytes may stay unacknowledged, or a full window stay closed, before the
 /// kernel gives the peer up (RFC 5482). It bounds every write, whoever waits for it.
+#[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 /// Pause after the machine ran out of sockets.
 const EXHAUSTED: Duration = Duration::from_millis(100);
@@ -137,7 +138,10 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 
 fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED))
+    // Elsewhere the write time-outs of the sockets themselves must do.
+    #[cfg(target_os = "linux")]
+    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+    Ok(())
 }
 
 /// One connection, until it closes or is upgraded.

@@ -191,6 +191,8 @@ pub async fn get(cx: &Cx, id: ConversationId) -> Result<Conversation> {
 /// [`Error::NotFound`] for any other.
 pub async fn get_by_slug(cx: &Cx, slug: &str) -> Result<Conversation> {
     let actor = cx.signed_in()?.user.id;
+    // What cannot be a slug is nobody's; Postgres would not even take all of it.
+    let slug = limits::slug("slug", slug).map_err(|_| Error::NotFound("conversation"))?;
     let (_, conversation) = member::Entity::find()
         .find_both_related(conversation::Entity)
         .filter(conversation::Column::Slug.eq(slug))

@@ -8,7 +8,7 @@ use backchannel_entities::{
     ConversationId, SessionId, Timestamp, conversation, conversation_event,
 };
 use futures_util::future::BoxFuture;
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, Func};
 use sea_orm::{
     ColumnTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter,
     QuerySelect,
@@ -145,7 +145,7 @@ impl Domain {
 async fn migrated(settings: &Settings) -> Result<Db> {
     let connect = async {
         let db = Db::connect(&settings.database, settings.database_pool).await?;
-        db.migrate().await?;
+        db.migrate(&settings.database).await?;
         Ok(db)
     };
     connect
@@ -220,7 +220,10 @@ impl Cx {
                     Ok(value)
                 }
                 Err(error) => {
-                    tx.db.rollback().await?;
+                    // A connection that cannot roll back is closed, which rolls back.
+                    if let Err(failure) = tx.db.rollback().await {
+                        tracing::debug!(%failure, "rolling back failed");
+                    }
                     Err(error)
                 }
             }
@@ -240,8 +243,8 @@ pub(crate) struct Tx {
 }
 
 impl Tx {
-    /// The present instant. Read it under the conversation's lock, so that instants are
-    /// in the order of positions.
+    /// The present instant. What happens in a conversation happens at the `last_active_at`
+    /// that [`Tx::allocate`] answers, which never runs backwards.
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -265,9 +268,11 @@ impl Tx {
         count: i64,
     ) -> Result<conversation::Model> {
         use conversation::Column;
+        // The lock may be long in coming; time must not run backwards over the sequence.
+        let latest = Func::greatest([Expr::col(Column::LastActiveAt), Expr::value(self.now())]);
         let rows = conversation::Entity::update_many()
             .col_expr(Column::LastSeq, Expr::col(Column::LastSeq).add(count))
-            .col_expr(Column::LastActiveAt, Expr::value(self.now()))
+            .col_expr(Column::LastActiveAt, latest.into())
             .filter(Column::Id.eq(id))
             .filter(Column::LastSeq.lte(limits::SEQ - count))
             .exec_with_returning(&self.db)

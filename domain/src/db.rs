@@ -71,21 +71,16 @@ impl Db {
 
     /// Brings the tables up to date. Safe on a database in use and with several nodes
     /// starting at once.
-    pub(crate) async fn migrate(&self) -> Result<()> {
-        let lock = self.begin().await?;
-        if self.backend() == DbBackend::Postgres {
-            let sql = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
-            lock.execute_unprepared(&sql).await?;
-            Migrator::up(&self.writer, None).await?;
-            lock.commit().await?;
-        } else {
-            lock.rollback().await?;
-            Migrator::up(&self.writer, None).await?;
+    pub(crate) async fn migrate(&self, url: &DatabaseUrl) -> Result<()> {
+        match url {
+            // The one writer is a lock in itself.
+            DatabaseUrl::Sqlite(_) => Migrator::up(&self.writer, None).await?,
+            DatabaseUrl::Postgres(url) => migrate_postgres(url).await?,
         }
         Ok(())
     }
 
-    /// Opens a transaction. `Cx::write` is the one caller besides [`Db::migrate`].
+    /// Opens a transaction. `Cx::write` is the one caller besides [`Db::explain`].
     #[expect(
         clippy::disallowed_methods,
         reason = "the one place that opens transactions"
@@ -146,7 +141,17 @@ enum Access {
     Write,
 }
 
+/// Makes the file readable by its owner only; the files SQLite puts beside it follow it.
+async fn make_private(path: &Path) -> std::io::Result<()> {
+    let mut options = tokio::fs::OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    options.mode(0o600);
+    options.open(path).await.map(drop)
+}
+
 async fn sqlite(path: &Path, access: Access) -> Result<DatabaseConnection> {
+    make_private(path).await.map_err(Error::internal)?;
     let path = path.to_owned();
     let mut options = ConnectOptions::new("sqlite://");
     let (readers, read_only) = match access {
@@ -179,20 +184,25 @@ async fn sqlite(path: &Path, access: Access) -> Result<DatabaseConnection> {
     Ok(Database::connect(options).await?)
 }
 
-async fn postgres(url: &str, pool: u32) -> Result<DatabaseConnection> {
+fn postgres_options(url: &str) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     options
-        // Migrating needs a second connection beside the one that holds the lock.
-        .max_connections(pool.max(2))
         .min_connections(2)
         .acquire_timeout(ACQUIRE)
         .connect_timeout(ACQUIRE)
+        .sqlx_logging(false)
+        .set_application_name("backchannel");
+    options
+}
+
+async fn postgres(url: &str, pool: u32) -> Result<DatabaseConnection> {
+    let mut options = postgres_options(url);
+    options
+        .max_connections(pool.max(2))
         // A ping before every statement would double the round trips.
         .test_before_acquire(false)
         .test_before_acquire_if_idle_for(Duration::from_secs(30))
-        .sqlx_logging(false)
         .statement_timeout(STATEMENT)
-        .set_application_name("backchannel")
         .map_sqlx_postgres_opts(|options| {
             options.statement_cache_capacity(256).options([
                 ("lock_timeout", "10s"),
@@ -200,6 +210,32 @@ async fn postgres(url: &str, pool: u32) -> Result<DatabaseConnection> {
             ])
         });
     Ok(Database::connect(options).await?)
+}
+
+/// Migrates over connections of its own: a long migration, or a long wait for the node that
+/// is running one, must not be cut by the time-outs that requests live with.
+async fn migrate_postgres(url: &str) -> Result<(), DbErr> {
+    let mut options = postgres_options(url);
+    options
+        .max_connections(2)
+        .map_sqlx_postgres_opts(|options| {
+            options.options([
+                ("lock_timeout", "0"),
+                ("statement_timeout", "0"),
+                ("idle_in_transaction_session_timeout", "0"),
+            ])
+        });
+    let connection = Database::connect(options).await?;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "holds a lock and changes nothing"
+    )]
+    let lock = connection.begin().await?;
+    let sql = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
+    lock.execute_unprepared(&sql).await?;
+    Migrator::up(&connection, None).await?;
+    lock.commit().await?;
+    connection.close().await
 }
 
 /// Counts every statement, and keeps them while asked to: for tests of how many

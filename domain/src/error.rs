@@ -44,7 +44,7 @@ pub enum Error {
         retry_after: Duration,
     },
     /// Not the client's fault. The text is for logs only.
-    #[error("internal error: {0}")]
+    #[error("{0}")]
     Internal(Arc<dyn std::error::Error + Send + Sync>),
 }
 

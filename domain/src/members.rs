@@ -182,13 +182,14 @@ async fn leave(tx: &mut Tx, actor: Arc<User>, target: Member) -> Result<Conversa
     if was_owner {
         inherit(tx, id).await?;
     }
+    let users = users::read_many(&tx.db, vec![actor.id, user_id]).await?;
     let event = Event {
         conversation_id: id,
         seq,
         at: now,
         actor_id: Some(actor.id),
         kind: EventKind::MemberLeft(user_id),
-        users: [actor].into(),
+        users: users.into_values().collect(),
     };
     tx.record(vec![event]).await?;
     Ok(conversation)

@@ -2,7 +2,6 @@
 //! two passes, one lane), in a bounded pool off the async threads.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
@@ -13,7 +12,7 @@ use crate::{Error, Result};
 /// Fewest and most bytes of a password.
 const LENGTHS: std::ops::RangeInclusive<usize> = 8..=1_024;
 
-/// How many hashings may wait for a core. At some 13 ms each and one a core, the last in
+/// How many hashings may run or wait for a core. At some 13 ms each and one a core, the last in
 /// line waits a few seconds; beyond that a refusal is kinder than a time-out.
 const WAITING: usize = 256;
 
@@ -56,8 +55,9 @@ const WELL_KNOWN: [&str; 32] = [
 /// The pool: as many hashings at once as there are cores.
 #[derive(Debug)]
 pub(crate) struct Passwords {
-    cores: Semaphore,
-    waiting: AtomicUsize,
+    cores: Arc<Semaphore>,
+    /// For those that run and those that wait.
+    places: Arc<Semaphore>,
     /// Verified where there is no account, so that both cases cost the same.
     nobody: Arc<str>,
 }
@@ -95,8 +95,8 @@ impl Passwords {
     pub(crate) fn new() -> Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Ok(Self {
-            cores: Semaphore::new(cores),
-            waiting: AtomicUsize::new(0),
+            cores: Arc::new(Semaphore::new(cores)),
+            places: Arc::new(Semaphore::new(WAITING)),
             nobody: hash(&crate::clock::random_bytes::<32>())?.into(),
         })
     }
@@ -127,10 +127,25 @@ impl Passwords {
         Ok(self.run(matches).await? && known)
     }
 
+    /// Runs `work` when there is a core for it. Place and core belong to the work itself: a
+    /// caller who hangs up must not make room for more while it still runs.
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        let _place = Place::take(&self.waiting)?;
-        let _core = self.cores.acquire().await.map_err(Error::internal)?;
-        tokio::task::spawn_blocking(work)
+        let crowded = |_| Error::RateLimited {
+            retry_after: Duration::from_secs(2),
+        };
+        let place = Arc::clone(&self.places)
+            .try_acquire_owned()
+            .map_err(crowded)?;
+        let core = Arc::clone(&self.cores)
+            .acquire_owned()
+            .await
+            .map_err(Error::internal)?;
+        let bounded = move || {
+            let done = work();
+            drop((place, core));
+            done
+        };
+        tokio::task::spawn_blocking(bounded)
             .await
             .map_err(Error::internal)
     }
@@ -141,26 +156,4 @@ fn hash(password: &[u8]) -> Result<String> {
         .hash_password(password)
         .map_err(Error::internal)?;
     Ok(hash.to_string())
-}
-
-/// A place in the queue, given back when dropped.
-struct Place<'a>(&'a AtomicUsize);
-
-impl<'a> Place<'a> {
-    fn take(waiting: &'a AtomicUsize) -> Result<Self> {
-        let place = Self(waiting);
-        if waiting.fetch_add(1, Ordering::Relaxed) < WAITING {
-            Ok(place)
-        } else {
-            Err(Error::RateLimited {
-                retry_after: Duration::from_secs(2),
-            })
-        }
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }

@@ -29,7 +29,7 @@ pub struct SignedIn {
     pub user: Arc<User>,
     /// By which session.
     pub session_id: SessionId,
-    /// When the access token expires.
+    /// When the access token, or before it the session, expires.
     pub expires_at: Timestamp,
 }
 
@@ -71,7 +71,7 @@ impl Domain {
             .access_tokens
             .check(token, now)
             .map_err(Error::Unauthenticated)?;
-        let (_, user) = session::Entity::find_by_id(token.session_id)
+        let (session, user) = session::Entity::find_by_id(token.session_id)
             .filter(session::Column::UserId.eq(token.user_id))
             .filter(session::Column::RevokedAt.is_null())
             .filter(session::Column::ExpiresAt.gt(now))
@@ -79,10 +79,10 @@ impl Domain {
             .one(&self.0.db.reader)
             .await?
             .ok_or(Error::Unauthenticated(Unauthenticated::EndedSession))?;
-        let (session_id, expires_at) = (token.session_id, token.expires_at);
+        let expires_at = token.expires_at.min(session.expires_at);
         Ok(SignedIn {
             user: Arc::new(user),
-            session_id,
+            session_id: session.id,
             expires_at,
         })
     }

@@ -14,7 +14,7 @@ pub enum Kind {
     Group,
     /// Few write, many read.
     Channel,
-    /// Public, found by slug.
+    /// Found by its slug.
     Room,
 }
 

@@ -31,7 +31,7 @@ pub(crate) enum ConversationKind {
     Group,
     /// Few write, many read.
     Channel,
-    /// Public, found by slug.
+    /// Found by its slug.
     Room,
 }
 

@@ -30,7 +30,8 @@ pub const ALIASES: usize = 50;
 pub const ROOT_FIELDS: usize = 20;
 /// Most directives.
 pub const DIRECTIVES: usize = 50;
-/// Most fields selected in an operation, fragments expanded.
+/// Most fields selected in all operations together, fragments expanded: validation looks at
+/// every operation, whichever is to run.
 pub const FIELDS: usize = 2_000;
 
 /// A request as clients send it, its variables and extensions already known to be objects.
@@ -231,10 +232,11 @@ fn check_shape(document: &ExecutableDocument) -> Result<(), Response> {
     for name in document.fragments.keys() {
         measure.fragment(name)?;
     }
+    let mut fields = 0;
     for (_, operation) in document.operations.iter() {
         measure.count_directives(&operation.node.directives)?;
         let extent = measure.selection(&operation.node.selection_set)?;
-        let at = Some(operation.pos);
+        fields = extent.fields.saturating_add(fields);
         for (what, most, measured) in [
             ("levels of fields", DEPTH, extent.depth),
             (
@@ -243,10 +245,10 @@ fn check_shape(document: &ExecutableDocument) -> Result<(), Response> {
                 extent.introspection_depth,
             ),
             ("fields at its root", ROOT_FIELDS, extent.roots),
-            ("fields", FIELDS, extent.fields),
+            ("fields", FIELDS, fields),
         ] {
             if measured > most {
-                return Err(too_complex(what, most, at));
+                return Err(too_complex(what, most, Some(operation.pos)));
             }
         }
     }
@@ -304,9 +306,8 @@ impl<'a> Measure<'a> {
             Some(None) => return Err(bad("a fragment spreads itself")),
             None => {}
         }
-        // A spread of what does not exist is for validation to refuse.
         let Some(fragment) = self.document.fragments.get(name) else {
-            return Ok(Extent::default());
+            return Err(bad("a fragment is spread that is not defined"));
         };
         self.fragments.insert(name, None);
         self.count_directives(&fragment.node.directives)?;

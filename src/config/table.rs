@@ -147,7 +147,7 @@ settings! {
         "Database: Postgres, or a SQLite file.";
     DATABASE_POOL: Plain, Always("10"),
         "a number from 1 to 500",
-        "Database connections open at once.";
+        "Postgres connections open at once; SQLite has one writer and four readers.";
     REDIS_URL: Url, Unset("events stay in this process"),
         "redis://[user:password@]host[:port][/number]",
         "Redis that carries events between several servers.";
@@ -168,7 +168,7 @@ settings! {
         "Web origins whose pages may call the API.";
     PUBLIC_URL: Url, Unset("taken from each request"),
         "an http:// or https:// URL without user, query or fragment",
-        "Address under which clients reach this server, for the links it hands out.";
+        "Address under which clients reach this server; its origin may open sockets.";
     RATE_LIMITS: Plain, Always("on"),
         "on or off; in production only on",
         "Limits on how often callers may ask; so far there is no limiter beyond the password queue, so it changes nothing yet.";

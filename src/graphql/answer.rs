@@ -56,17 +56,24 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
 
+    /// A failure that is not the client's fault.
+    pub(super) fn internal() -> Self {
+        Self {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            code: code::INTERNAL,
+            message: "something went wrong on the server".to_owned(),
+        }
+    }
+
+    /// The execution took longer than it may.
+    pub(super) fn timed_out() -> Self {
+        Self {
+            message: "the request took too long".to_owned(),
+            ..Self::internal()
+        }
+    }
+
     pub(super) fn into_outcome(self) -> Outcome {
         refusal(self.code, self.message, None)
     }
-}
-
-/// A failure that is not the client's fault.
-pub(super) fn internal() -> Outcome {
-    refusal(code::INTERNAL, "something went wrong on the server", None)
-}
-
-/// The execution took longer than it may.
-pub(super) fn timed_out() -> Outcome {
-    refusal(code::INTERNAL, "the request took too long", None)
 }

@@ -25,7 +25,7 @@ const ARRIVAL: Duration = Duration::from_secs(20);
 const DISCARD: (u64, Duration) = (16 * 1_024 * 1_024, Duration::from_secs(5));
 
 /// Headers that make a browser ask before it sends a form to us.
-const PREFLIGHT: [&str; 3] = [
+pub(crate) const PREFLIGHT: [&str; 3] = [
     "graphql-require-preflight",
     "apollo-require-preflight",
     "x-apollo-operation-name",

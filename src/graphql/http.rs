@@ -5,14 +5,13 @@ use axum::extract::Request;
 use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use backchannel_domain::Cx;
 use backchannel_schema::{GraphQlRequest, Operation, OperationKind};
 
 use crate::auth;
 use crate::state::State;
 
 use super::accept::{Accepted, MediaType, accepted};
-use super::answer::{Refusal, internal, is_request_error, timed_out, to_json};
+use super::answer::{Refusal, is_request_error, to_json};
 use super::decode::{self, Decoded};
 use super::{EXECUTION, sse};
 
@@ -64,11 +63,8 @@ async fn one(
     if streams {
         return Ok(sse::answer(state, prepared, token).await);
     }
-    let outcome = match prepared {
-        Ok(operation) => run(state, operation, token).await,
-        Err(outcome) => *outcome,
-    };
-    Ok(respond(media_type, &outcome))
+    let executed = in_time(run(state, prepared, token)).await?;
+    Ok(respond(media_type, &executed))
 }
 
 async fn batch(
@@ -77,15 +73,17 @@ async fn batch(
     token: Option<&str>,
     media_type: MediaType,
 ) -> Result<Response, Refusal> {
-    let mut results = Vec::with_capacity(requests.len());
-    // One after the other: a mutation may be meant to follow the one before it.
-    for request in requests {
-        let outcome = match state.api().prepare(request) {
-            Ok(operation) => run(state, operation, token).await,
-            Err(outcome) => *outcome,
-        };
-        results.push(to_json(&outcome));
-    }
+    let execution = async {
+        let mut results = Vec::with_capacity(requests.len());
+        // One after the other: a mutation may be meant to follow the one before it.
+        for request in requests {
+            results.push(to_json(
+                &run(state, state.api().prepare(request), token).await?,
+            ));
+        }
+        Ok(results)
+    };
+    let results = in_time(execution).await?;
     Ok(body(
         StatusCode::OK,
         media_type,
@@ -93,28 +91,30 @@ async fn batch(
     ))
 }
 
-async fn run(state: &State, operation: Operation, token: Option<&str>) -> Outcome {
+async fn run(
+    state: &State,
+    prepared: Result<Operation, Box<Outcome>>,
+    token: Option<&str>,
+) -> Result<Outcome, Refusal> {
+    let operation = match prepared {
+        Ok(operation) => operation,
+        Err(outcome) => return Ok(*outcome),
+    };
     if operation.kind == OperationKind::Subscription {
         let message = "a subscription needs `Accept: text/event-stream`, or a WebSocket";
-        return Refusal::bad_request(message).into_outcome();
+        return Ok(Refusal::bad_request(message).into_outcome());
     }
-    let execution = async {
-        match authenticate(state, token).await {
-            Ok(cx) => state.api().execute(operation, cx).await,
-            Err(outcome) => outcome,
-        }
-    };
-    tokio::time::timeout(EXECUTION, execution)
-        .await
-        .unwrap_or_else(|_| timed_out())
+    // A bad token is told to the fields that need a good one.
+    let cx = state.domain().authenticate(token).await.map_err(|error| {
+        tracing::error!(%error, "authenticating failed");
+        Refusal::internal()
+    })?;
+    Ok(state.api().execute(operation, cx).await)
 }
 
-/// Who asks. A bad token is told to the fields that need a good one.
-pub(super) async fn authenticate(state: &State, token: Option<&str>) -> Result<Cx, Outcome> {
-    state.domain().authenticate(token).await.map_err(|error| {
-        tracing::error!(%error, "authenticating failed");
-        internal()
-    })
+async fn in_time<T>(execution: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+    let execution = tokio::time::timeout(EXECUTION, execution).await;
+    execution.unwrap_or_else(|_| Err(Refusal::timed_out()))
 }
 
 fn respond(media_type: MediaType, outcome: &Outcome) -> Response {

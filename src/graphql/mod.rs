@@ -16,19 +16,42 @@ mod http;
 mod sse;
 mod ws;
 
+pub(crate) use decode::PREFLIGHT;
+
 use std::time::Duration;
 
+use async_graphql::Response as Outcome;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{self, Request, WebSocketUpgrade};
 use axum::response::Response;
+use backchannel_domain::Cx;
+use backchannel_schema::{Operation, OperationKind};
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, BoxStream};
 
 use crate::state::State;
+
+use self::answer::Refusal;
 
 /// The longest a query or mutation may take.
 const EXECUTION: Duration = Duration::from_secs(30);
 /// Streams end on their own when a session does; this is how often an idle one is kept from
 /// being taken for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(12);
+
+/// The results of an operation. One that is no subscription must answer in time.
+fn results(state: &State, operation: Operation, cx: Cx) -> BoxStream<'static, Outcome> {
+    let api = state.api().clone();
+    if operation.kind == OperationKind::Subscription {
+        return api.subscribe(operation, cx);
+    }
+    let execution = async move {
+        let execution = api.execute(operation, cx);
+        let outcome = tokio::time::timeout(EXECUTION, execution).await;
+        outcome.unwrap_or_else(|_| Refusal::timed_out().into_outcome())
+    };
+    stream::once(execution).boxed()
+}
 
 /// Takes every request for `/graphql`.
 pub(crate) async fn door(

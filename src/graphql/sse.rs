@@ -16,9 +16,9 @@ use futures_util::StreamExt as _;
 
 use crate::state::State;
 
-use super::KEEP_ALIVE;
-use super::answer::{internal, to_json};
+use super::answer::{Refusal, to_json};
 use super::ending::Ending;
+use super::{KEEP_ALIVE, results};
 
 /// A comment. The first one opens the stream at once, before there is an event.
 const COMMENT: Bytes = Bytes::from_static(b":\n\n");
@@ -63,13 +63,13 @@ async fn authenticate(state: &State, token: Option<&str>) -> Result<(Cx, Ending)
         }
         Err(error) => {
             tracing::error!(%error, "authenticating failed");
-            Err(internal())
+            Err(Refusal::internal().into_outcome())
         }
     }
 }
 
 fn stream(state: State, operation: Operation, cx: Cx, ending: Ending) -> Body {
-    let mut results = state.api().subscribe(operation, cx);
+    let mut outcomes = results(&state, operation, cx);
     Body::from_stream(stream! {
         yield Ok::<_, Infallible>(COMMENT);
         let ended = ending.ended();
@@ -85,7 +85,7 @@ fn stream(state: State, operation: Operation, cx: Cx, ending: Ending) -> Body {
                     }
                     return;
                 }
-                result = results.next() => match result {
+                outcome = outcomes.next() => match outcome {
                     Some(outcome) => yield Ok(next(&outcome)),
                     None => {
                         yield Ok(COMPLETE);

@@ -8,7 +8,9 @@ use std::path::Path;
 
 /// The names under `[dependencies]` of a crate.
 fn dependencies(of: &str) -> BTreeSet<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(of).join("Cargo.toml");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join(of)
+        .join("Cargo.toml");
     let manifest = std::fs::read_to_string(&path).expect("the crate has a manifest");
     let manifest: toml::Table = manifest.parse().expect("the manifest is TOML");
     let dependencies = manifest["dependencies"].as_table().expect("a table");
@@ -19,13 +21,27 @@ fn dependencies(of: &str) -> BTreeSet<String> {
 fn lacks(of: &str, forbidden: &[&str]) {
     let found = dependencies(of);
     for name in forbidden {
-        assert!(!found.contains(*name), "{of}/Cargo.toml must not depend on {name}");
+        assert!(
+            !found.contains(*name),
+            "{of}/Cargo.toml must not depend on {name}"
+        );
     }
 }
 
-const DOORS: [&str; 5] = ["async-graphql-axum", "axum", "hyper", "socketioxide", "tower-http"];
-const STORAGE: [&str; 5] =
-    ["backchannel-entities", "backchannel-migration", "redis", "sea-orm", "sea-orm-migration"];
+const DOORS: [&str; 5] = [
+    "async-graphql-axum",
+    "axum",
+    "hyper",
+    "socketioxide",
+    "tower-http",
+];
+const STORAGE: [&str; 5] = [
+    "backchannel-entities",
+    "backchannel-migration",
+    "redis",
+    "sea-orm",
+    "sea-orm-migration",
+];
 
 #[test]
 fn the_server_reaches_no_storage() {
@@ -41,14 +57,31 @@ fn the_schema_knows_neither_doors_nor_storage() {
 #[test]
 fn the_domain_knows_no_transport() {
     lacks("domain", &DOORS);
-    lacks("domain", &["async-graphql", "backchannel", "backchannel-schema", "dataloader"]);
+    lacks(
+        "domain",
+        &[
+            "async-graphql",
+            "backchannel",
+            "backchannel-schema",
+            "dataloader",
+        ],
+    );
 }
 
 #[test]
 fn rows_and_migrations_know_nothing_above_them_or_of_each_other() {
     for of in ["entities", "migration"] {
         lacks(of, &DOORS);
-        lacks(of, &["async-graphql", "backchannel", "backchannel-domain", "backchannel-schema", "redis"]);
+        lacks(
+            of,
+            &[
+                "async-graphql",
+                "backchannel",
+                "backchannel-domain",
+                "backchannel-schema",
+                "redis",
+            ],
+        );
     }
     lacks("entities", &["backchannel-migration"]);
     lacks("migration", &["backchannel-entities"]);

@@ -21,7 +21,10 @@ impl Example {
     }
 
     fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.directives.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.directives
+            .iter()
+            .filter(move |(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 }
 
@@ -38,10 +41,20 @@ fn examples() -> Vec<Example> {
         let directives = header.filter_map(|line| {
             let (key, value) = line.trim().split_once(':')?;
             let known = ["Title", "as", "variables", "save", "signs-in", "take"];
-            known.contains(&key).then(|| (key.to_owned(), value.trim().to_owned()))
+            known
+                .contains(&key)
+                .then(|| (key.to_owned(), value.trim().to_owned()))
         });
-        let file = path.file_name().expect("a name").to_string_lossy().into_owned();
-        Example { directives: directives.collect(), file, query: query.clone() }
+        let file = path
+            .file_name()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
+        Example {
+            directives: directives.collect(),
+            file,
+            query: query.clone(),
+        }
     };
     files.into_iter().map(read).collect()
 }
@@ -50,7 +63,9 @@ fn examples() -> Vec<Example> {
 fn fill(value: &mut Value, saved: &HashMap<String, Value>) {
     match value {
         Value::String(text) => {
-            let whole = text.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
+            let whole = text
+                .strip_prefix("{{")
+                .and_then(|rest| rest.strip_suffix("}}"));
             if let Some(found) = whole.and_then(|name| saved.get(name)) {
                 *value = found.clone();
                 return;
@@ -69,16 +84,21 @@ fn fill(value: &mut Value, saved: &HashMap<String, Value>) {
 }
 
 fn at<'a>(data: &'a Value, path: &str) -> &'a Value {
-    path.split('.').fold(data, |value, key| match key.parse::<usize>() {
-        Ok(index) => &value[index],
-        Err(_) => &value[key],
-    })
+    path.split('.')
+        .fold(data, |value, key| match key.parse::<usize>() {
+            Ok(index) => &value[index],
+            Err(_) => &value[key],
+        })
 }
 
 async fn run(app: &App, example: &Example, token: Option<&str>, variables: &Value) -> Vec<Value> {
     let Some(take) = example.get("take") else {
         let body = json!({ "query": example.query, "variables": variables });
-        let answer = app.http().post(&app.url("/graphql"), token, &body).await.json();
+        let answer = app
+            .http()
+            .post(&app.url("/graphql"), token, &body)
+            .await
+            .json();
         assert_eq!(answer["errors"], Value::Null, "{}", example.file);
         return vec![answer["data"].clone()];
     };
@@ -88,7 +108,12 @@ async fn run(app: &App, example: &Example, token: Option<&str>, variables: &Valu
     for _ in 0..take.parse().expect("a number") {
         let message = socket.next().await.expect("an event");
         assert_eq!(message["type"], "next", "{}: {message}", example.file);
-        assert_eq!(message["payload"]["errors"], Value::Null, "{}", example.file);
+        assert_eq!(
+            message["payload"]["errors"],
+            Value::Null,
+            "{}",
+            example.file
+        );
         events.push(message["payload"]["data"].clone());
     }
     events

@@ -8,8 +8,15 @@ use crate::harness::on_both;
 /// scan that grows into a search; on Postgres sequential scans are switched off for
 /// planning, so that one that remains has no index to use.
 fn full_scan(plan: &str) -> Option<&str> {
-    let tables =
-        ["users", "sessions", "refresh_tokens", "conversations", "members", "messages", "conversation_events"];
+    let tables = [
+        "users",
+        "sessions",
+        "refresh_tokens",
+        "conversations",
+        "members",
+        "messages",
+        "conversation_events",
+    ];
     plan.lines().find(|line| {
         let line = line.trim();
         let sqlite = line.strip_prefix("SCAN ").is_some_and(|rest| {

@@ -21,7 +21,9 @@ fn everything_is_described() {
     let document = parse_schema(committed()).expect("the schema is well-formed");
     let mut bare = Vec::new();
     for definition in document.definitions {
-        let TypeSystemDefinition::Type(definition) = definition else { continue };
+        let TypeSystemDefinition::Type(definition) = definition else {
+            continue;
+        };
         let name = definition.node.name.node;
         if definition.node.description.is_none() {
             bare.push(name.to_string());

@@ -182,14 +182,14 @@ impl Hub {
             match replay::read(&self.db.reader, self.id, head).await {
                 Ok(events) => {
                     let mut state = self.state();
-                    if events.is_empty() && state.known == known {
-                        // Hinted at what does not exist: nothing to wait for.
-                        state.known = head;
-                    }
                     for event in events {
                         state.early.insert(event.seq, Arc::new(event));
                     }
                     self.pass_on(&mut state);
+                    if state.head == Some(head) && state.known == known {
+                        // Hinted at what does not exist: nothing to wait for.
+                        state.known = head;
+                    }
                     pause = Duration::ZERO;
                 }
                 Err(error) => {

@@ -16,14 +16,14 @@ mod registry;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backchannel_entities::{ConversationId, SessionId, conversation, session};
+use backchannel_entities::{ConversationId, SessionId, Timestamp, conversation, session};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::Result;
 use crate::clock::Clock;
-use crate::db::Db;
+use crate::db::{Db, in_list};
 use crate::event::Event;
 
 use self::redis::Redis;
@@ -35,10 +35,11 @@ pub(crate) use self::local::{Following, Hub};
 const SWEEP: Duration = Duration::from_secs(1);
 /// The same while nodes cannot hint each other; also how soon an ended session is seen.
 const QUICK_SWEEP: Duration = Duration::from_millis(500);
-/// How far back ended sessions are looked for: clocks of nodes may differ by this much.
+/// How much further back than the last look ended sessions are looked for: clocks of nodes
+/// may differ by this much.
 const SKEW: Duration = Duration::from_secs(60);
 /// Conversations compared in one statement.
-const SWEEP_CHUNK: usize = 500;
+const SWEEP_CHUNK: usize = 512;
 
 /// A node's end of the bus. Cheap to clone.
 #[derive(Clone)]
@@ -145,6 +146,7 @@ impl Bus {
 
     async fn sweep_until_stopped(self) {
         let mut conversations_due = tokio::time::Instant::now() + SWEEP;
+        let mut sessions_seen = self.0.clock.now();
         loop {
             let asked = tokio::select! {
                 () = self.0.stopping.cancelled() => return,
@@ -152,8 +154,12 @@ impl Bus {
                 () = tokio::time::sleep(QUICK_SWEEP) => false,
             };
             self.forget_unheld();
-            if let Err(error) = self.sweep_sessions().await {
-                tracing::warn!(%error, "looking for ended sessions failed; trying again");
+            let now = self.0.clock.now();
+            match self.sweep_sessions(sessions_seen.minus(SKEW)).await {
+                Ok(()) => sessions_seen = now,
+                Err(error) => {
+                    tracing::warn!(%error, "looking for ended sessions failed; trying again");
+                }
             }
             let away = self.redis_connected() == Some(false);
             if asked || away || tokio::time::Instant::now() >= conversations_due {
@@ -180,7 +186,7 @@ impl Bus {
             let heads: Vec<(ConversationId, i64)> = conversation::Entity::find()
                 .select_only()
                 .columns([conversation::Column::Id, conversation::Column::LastSeq])
-                .filter(conversation::Column::Id.is_in(ids.iter().copied()))
+                .filter(conversation::Column::Id.is_in(in_list(ids)))
                 .into_tuple()
                 .all(&self.0.db.reader)
                 .await?;
@@ -191,14 +197,14 @@ impl Bus {
         Ok(())
     }
 
-    async fn sweep_sessions(&self) -> Result<()> {
+    async fn sweep_sessions(&self, since: Timestamp) -> Result<()> {
         if self.0.sessions.keys().is_empty() {
             return Ok(());
         }
         let ended: Vec<SessionId> = session::Entity::find()
             .select_only()
             .column(session::Column::Id)
-            .filter(session::Column::RevokedAt.gt(self.0.clock.now().minus(SKEW)))
+            .filter(session::Column::RevokedAt.gt(since))
             .into_tuple()
             .all(&self.0.db.reader)
             .await?;

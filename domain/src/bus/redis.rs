@@ -136,11 +136,12 @@ struct Carrier {
 impl Carrier {
     async fn run(mut self) {
         let mut pause = RETRY.0;
+        let mut told = false;
         loop {
             let lost = match self.connect().await {
                 Ok((connection, dropped)) => {
                     tracing::info!("connected to redis");
-                    pause = RETRY.0;
+                    (pause, told) = (RETRY.0, false);
                     self.connected.store(true, Ordering::Relaxed);
                     // Whatever was said while nobody listened is in the database.
                     self.inbox.reconnected.notify_one();
@@ -148,11 +149,12 @@ impl Carrier {
                 }
                 Err(error) => Err(error),
             };
-            if self.connected.swap(false, Ordering::Relaxed) {
-                tracing::warn!("lost redis; reading the database until it is back");
-            }
+            self.connected.store(false, Ordering::Relaxed);
             let Err(error) = lost else { return };
-            tracing::debug!(%error, "redis is away");
+            // Once an outage: the rest of it is the same news.
+            if !std::mem::replace(&mut told, true) {
+                tracing::warn!(%error, "redis is away; reading the database until it is back");
+            }
             if !self.turn_away_for(pause).await {
                 return;
             }

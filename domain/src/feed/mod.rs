@@ -78,6 +78,9 @@ fn follow(
         loop {
             while seen < head {
                 for event in view.read_after(seen).await {
+                    if event.seq != seen + 1 {
+                        tracing::error!(conversation.id = %view.id, seq = seen + 1, "an event is missing from the database");
+                    }
                     seen = event.seq;
                     let last = view.is_removed_by(&event).await;
                     yield Arc::new(event);

@@ -8,25 +8,24 @@ use axum::extract::ws::{Message, WebSocket};
 use backchannel_domain::bus::SessionWatch;
 use backchannel_domain::error::Unauthenticated;
 use backchannel_domain::{Cx, Error};
-use backchannel_schema::{GraphQlRequest, OperationKind, code, refusal};
+use backchannel_schema::{GraphQlRequest, code, refusal};
 use futures_util::stream::{AbortHandle, Abortable, BoxStream, SelectAll};
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _, stream};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 
 use crate::auth;
-use crate::graphql::EXECUTION;
-use crate::graphql::answer::timed_out;
 use crate::graphql::ending::{Ending, Reason};
+use crate::graphql::results;
 use crate::state::State;
 
 use super::protocol::{self, Close, Incoming, MESSAGE_BYTES};
 
 /// How long the greeting may take.
 const INIT: Duration = Duration::from_secs(10);
-/// How often a peer is pinged, and how long it may be silent: a dead one is gone after at
-/// most a minute.
+/// How often a peer is pinged, and how many pings it may leave unanswered: a dead one is
+/// gone after at most a minute.
 const PING: Duration = Duration::from_secs(20);
-const SILENCE: Duration = Duration::from_secs(40);
+const UNANSWERED: u32 = 2;
 /// How long a write may wait for a peer that does not read.
 const WRITE: Duration = Duration::from_secs(10);
 /// How long a peer has to answer a close.
@@ -173,7 +172,8 @@ struct Serving<'a> {
     cx: Cx,
     outputs: SelectAll<Outputs>,
     running: HashMap<String, AbortHandle>,
-    heard: Instant,
+    /// Pings sent since the peer was last heard of.
+    unanswered: u32,
 }
 
 impl<'a> Serving<'a> {
@@ -185,7 +185,7 @@ impl<'a> Serving<'a> {
             cx,
             outputs,
             running,
-            heard: Instant::now(),
+            unanswered: 0,
         }
     }
 
@@ -201,7 +201,7 @@ impl<'a> Serving<'a> {
                 biased;
                 reason = &mut ended => return Err(close_for(reason).into()),
                 received = self.socket.recv() => {
-                    self.heard = Instant::now();
+                    self.unanswered = 0;
                     if let Some(message) = incoming(received)? {
                         let answer = self.obey(message)?;
                         if let Some(answer) = answer {
@@ -214,9 +214,10 @@ impl<'a> Serving<'a> {
                     self.write_while_alive(messages, &mut ended).await?;
                 }
                 _ = ping.tick() => {
-                    if self.heard.elapsed() >= SILENCE {
+                    if self.unanswered == UNANSWERED {
                         return Err(Stop::Gone);
                     }
+                    self.unanswered += 1;
                     let ping = vec![Message::Ping(axum::body::Bytes::new())];
                     self.write_while_alive(ping, &mut ended).await?;
                 }
@@ -296,18 +297,7 @@ impl<'a> Serving<'a> {
             Ok(operation) => operation,
             Err(refusal) => return Ok(Some(protocol::result(&id, &refusal).0)),
         };
-        let (api, cx) = (self.state.api().clone(), self.cx.clone());
-        let outcomes = if operation.kind == OperationKind::Subscription {
-            api.subscribe(operation, cx)
-        } else {
-            let execution = async move { api.execute(operation, cx).await };
-            stream::once(async move {
-                timeout(EXECUTION, execution)
-                    .await
-                    .unwrap_or_else(|_| timed_out())
-            })
-            .boxed()
-        };
+        let outcomes = results(&self.state, operation, self.cx.clone());
         let (handle, registration) = AbortHandle::new_pair();
         self.running.insert(id.clone(), handle);
         self.outputs

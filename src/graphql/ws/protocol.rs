@@ -120,21 +120,24 @@ impl Incoming {
     }
 }
 
-/// The token of a greeting, under the names that clients give it.
+/// The names under which clients send their token, the preferred first.
+const TOKEN: [&str; 4] = ["authorization", "Authorization", "accessToken", "token"];
+
+/// The token of a greeting, if there is one.
 fn token(payload: &RawValue) -> Result<Option<String>, Close> {
-    #[derive(Deserialize)]
-    struct Payload {
-        #[serde(
-            default,
-            alias = "Authorization",
-            alias = "accessToken",
-            alias = "token"
-        )]
-        authorization: Option<String>,
+    let mut payload: Option<serde_json::Map<String, serde_json::Value>> =
+        serde_json::from_str(payload.get())
+            .map_err(|_| Close::BadRequest("Invalid payload of connection_init"))?;
+    let named = payload
+        .iter_mut()
+        .flat_map(|payload| TOKEN.map(|name| payload.remove(name)));
+    match named.flatten().find(|value| !value.is_null()) {
+        None => Ok(None),
+        Some(serde_json::Value::String(token)) => Ok(Some(token)),
+        Some(_) => Err(Close::BadRequest(
+            "The token of connection_init is not a string",
+        )),
     }
-    let payload: Option<Payload> = serde_json::from_str(payload.get())
-        .map_err(|_| Close::BadRequest("Invalid payload of connection_init"))?;
-    Ok(payload.and_then(|payload| payload.authorization))
 }
 
 pub(super) fn ack() -> Message {

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::clients::Http;
-use super::people::Person;
+use super::people::{Node, Person};
 use super::servers::{Postgres, Redis};
 use super::until;
 
@@ -124,7 +124,15 @@ impl App {
 
     /// Registers somebody, with an e-mail address made of the name.
     pub(crate) async fn person(&self, name: &str) -> Person {
-        Person::register(self, name).await
+        Person::register(&self.node(), name).await
+    }
+
+    /// Where people are on.
+    pub(crate) fn node(&self) -> Node {
+        Node {
+            endpoint: self.url("/graphql"),
+            http: self.http.clone(),
+        }
     }
 
     /// Several at once.

@@ -3,10 +3,11 @@
 pub(crate) mod app;
 pub(crate) mod clients;
 pub(crate) mod people;
+pub(crate) mod process;
 pub(crate) mod servers;
 
 pub(crate) use app::{App, on_both};
-pub(crate) use people::Person;
+pub(crate) use people::{Person, Room};
 
 /// The longest a test waits for anything that must happen.
 pub(crate) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);

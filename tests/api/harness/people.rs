@@ -20,6 +20,13 @@ pub(crate) const EVENTS: &str = "subscription($id: ID!, $after: Int) {
     }
 }";
 
+/// Where people are on: a node's GraphQL endpoint, and a client for it.
+#[derive(Clone)]
+pub(crate) struct Node {
+    pub(crate) endpoint: String,
+    pub(crate) http: Http,
+}
+
 /// Somebody signed in on a node.
 #[derive(Clone)]
 pub(crate) struct Person {
@@ -29,8 +36,7 @@ pub(crate) struct Person {
     pub(crate) id: String,
     pub(crate) token: String,
     pub(crate) refresh_token: String,
-    endpoint: String,
-    http: Http,
+    node: Node,
 }
 
 /// A conversation.
@@ -47,13 +53,14 @@ pub(crate) struct Sent {
 }
 
 impl Person {
-    pub(crate) async fn register(app: &App, name: &str) -> Self {
+    pub(crate) async fn register(node: &Node, name: &str) -> Self {
         let email = format!("{}@example.com", name.to_lowercase().replace(' ', "."));
         let query = "mutation($input: RegisterInput!) {
             register(input: $input) { accessToken refreshToken viewer { user { id } } }
         }";
         let input = json!({ "email": email, "password": PASSWORD, "displayName": name });
-        let answer = app.anonymous(query, json!({ "input": input })).await;
+        let body = json!({ "query": query, "variables": { "input": input } });
+        let answer = node.http.post(&node.endpoint, None, &body).await.json();
         let session = &answer["data"]["register"];
         Self {
             name: name.to_owned(),
@@ -61,8 +68,7 @@ impl Person {
             id: text(&session["viewer"]["user"]["id"]),
             token: text(&session["accessToken"]),
             refresh_token: text(&session["refreshToken"]),
-            endpoint: app.url("/graphql"),
-            http: app.http().clone(),
+            node: node.clone(),
         }
     }
 
@@ -83,8 +89,7 @@ impl Person {
     /// The same session on another node.
     pub(crate) fn on(&self, app: &App) -> Self {
         Self {
-            endpoint: app.url("/graphql"),
-            http: app.http().clone(),
+            node: app.node(),
             ..self.clone()
         }
     }
@@ -92,8 +97,9 @@ impl Person {
     /// The whole answer to a request.
     pub(crate) async fn request(&self, query: &str, variables: Value) -> Answer {
         let body = json!({ "query": query, "variables": variables });
-        self.http
-            .post(&self.endpoint, Some(&self.token), &body)
+        self.node
+            .http
+            .post(&self.node.endpoint, Some(&self.token), &body)
             .await
     }
 
@@ -187,7 +193,7 @@ impl Person {
     }
 
     pub(crate) async fn opens_socket(&self) -> Socket {
-        Socket::open(&self.endpoint, Some(&self.token)).await
+        Socket::open(&self.node.endpoint, Some(&self.token)).await
     }
 }
 
