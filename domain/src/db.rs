@@ -69,18 +69,22 @@ impl Db {
         })
     }
 
-    /// Brings the tables up to date. Safe on a database in use and with several nodes
-    /// starting at once.
+    /// Brings the tables up to date. Safe on a database in use, with several nodes starting
+    /// at once, and killed half-way: all of it is one transaction. Left to itself, sea-orm
+    /// takes none on SQLite, where a first start that was killed could never be repeated.
     pub(crate) async fn migrate(&self, url: &DatabaseUrl) -> Result<()> {
         match url {
-            // The one writer is a lock in itself.
-            DatabaseUrl::Sqlite(_) => Migrator::up(&self.writer, None).await?,
+            DatabaseUrl::Sqlite(_) => {
+                let tx = self.begin().await?;
+                Migrator::up(&tx, None).await?;
+                tx.commit().await?;
+            }
             DatabaseUrl::Postgres(url) => migrate_postgres(url).await?,
         }
         Ok(())
     }
 
-    /// Opens a transaction. `Cx::write` is the one caller besides [`Db::explain`].
+    /// Opens a transaction. `Cx::write` is the caller; besides it, [`Db`] itself.
     #[expect(
         clippy::disallowed_methods,
         reason = "the one place that opens transactions"
@@ -187,7 +191,6 @@ async fn sqlite(path: &Path, access: Access) -> Result<DatabaseConnection> {
 fn postgres_options(url: &str) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     options
-        .min_connections(2)
         .acquire_timeout(ACQUIRE)
         .connect_timeout(ACQUIRE)
         .sqlx_logging(false)
@@ -198,7 +201,8 @@ fn postgres_options(url: &str) -> ConnectOptions {
 async fn postgres(url: &str, pool: u32) -> Result<DatabaseConnection> {
     let mut options = postgres_options(url);
     options
-        .max_connections(pool.max(2))
+        .max_connections(pool)
+        .min_connections(pool.min(2))
         // A ping before every statement would double the round trips.
         .test_before_acquire(false)
         .test_before_acquire_if_idle_for(Duration::from_secs(30))
@@ -212,7 +216,7 @@ async fn postgres(url: &str, pool: u32) -> Result<DatabaseConnection> {
     Ok(Database::connect(options).await?)
 }
 
-/// Migrates over connections of its own: a long migration, or a long wait for the node that
+/// Migrates over a connection of its own: a long migration, or a long wait for the node that
 /// is running one, must not be cut by the time-outs that requests live with.
 async fn migrate_postgres(url: &str) -> Result<(), DbErr> {
     let mut options = postgres_options(url);

@@ -49,10 +49,15 @@ impl Types {
                 .map(|field| (field.node.name.node, Arc::new(field.node.ty.node)));
             Some((definition.node.name.node, fields.collect()))
         });
-        let typename = Type::new("String!").expect("String! is a type");
+        let mut fields: HashMap<Name, HashMap<Name, Arc<Type>>> = types.collect();
+        let of = |ty| Arc::new(Type::new(ty).expect("a well-formed type"));
+        // Introspection has its place in the request too; of what is below it, nothing is known.
+        let query = fields.entry(Name::new("Query")).or_default();
+        query.insert(Name::new("__schema"), of("__Schema!"));
+        query.insert(Name::new("__type"), of("__Type"));
         Self {
-            fields: types.collect(),
-            typename: Arc::new(typename),
+            fields,
+            typename: of("String!"),
         }
     }
 
@@ -90,7 +95,13 @@ impl Shape {
         };
         let mut shape = Self::default();
         shape.add(types, document, &Name::new(root), &operation.selection_set);
+        shape.shrink();
         shape
+    }
+
+    fn shrink(&mut self) {
+        self.0.shrink_to_fit();
+        self.0.iter_mut().for_each(|field| field.below.shrink());
     }
 
     fn add(

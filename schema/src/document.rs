@@ -10,6 +10,7 @@ use async_graphql::parser::types::{
 use async_graphql::{Name, Pos, Positioned, Request, Response, ServerError, Variables};
 use serde::Deserialize;
 
+use crate::Introspection;
 use crate::completion::{Shape, Types};
 use crate::error::{code, finish, refusal};
 
@@ -20,6 +21,9 @@ pub const TOKENS: usize = 4_000;
 /// Deepest nesting of braces, brackets and parentheses: more than any real document has,
 /// and little enough for a parser that calls itself.
 pub const NESTING: usize = 64;
+/// Deepest nesting of selections, fragments expanded: what follows the parser calls itself
+/// too, and a chain of fragments nests no braces.
+pub const SELECTIONS: usize = 32;
 /// Deepest selection.
 pub const DEPTH: usize = 12;
 /// Deepest selection below `__schema` and `__type`: what tools send to learn the schema.
@@ -71,7 +75,11 @@ pub struct Operation {
 }
 
 impl Operation {
-    pub(crate) fn parse(types: &Types, request: GraphQlRequest) -> Result<Self, Response> {
+    pub(crate) fn parse(
+        types: &Types,
+        introspection: Introspection,
+        request: GraphQlRequest,
+    ) -> Result<Self, Response> {
         let GraphQlRequest {
             query,
             operation_name,
@@ -82,13 +90,14 @@ impl Operation {
         let document = parse_query(&query).map_err(|error| finish(from_parser(&error)))?;
         let operation = select(&document, operation_name.as_deref())?;
         let kind = kind(operation);
-        check_shape(&document)?;
+        check_shape(&document, introspection)?;
         let shape = Shape::of(types, &document, &operation.node);
 
         let variables = serde_json::Value::Object(variables.unwrap_or_default());
         let mut request = Request::new(query).variables(Variables::from_json(variables));
         request.operation_name = operation_name;
-        request.set_parsed_query(document);
+        // A clone has no spare room in it, and a subscription keeps it for long.
+        request.set_parsed_query(document.clone());
         Ok(Self {
             kind,
             request,
@@ -222,10 +231,14 @@ fn after_string(text: &[u8]) -> &[u8] {
 
 /// Depth, aliases, directives and fields. Each fragment is measured once, however often it
 /// is spread: fragments that spread others twice would otherwise double at every level.
-fn check_shape(document: &ExecutableDocument) -> Result<(), Response> {
+fn check_shape(
+    document: &ExecutableDocument,
+    introspection: Introspection,
+) -> Result<(), Response> {
     let mut measure = Measure {
         document,
         fragments: HashMap::new(),
+        level: 0,
         aliases: 0,
         directives: 0,
     };
@@ -251,6 +264,10 @@ fn check_shape(document: &ExecutableDocument) -> Result<(), Response> {
                 return Err(too_complex(what, most, Some(operation.pos)));
             }
         }
+        // async-graphql would answer null, where the type allows none.
+        if introspection == Introspection::Refused && extent.introspection_depth > 0 {
+            return Err(bad("this server does not tell its schema"));
+        }
     }
     Ok(())
 }
@@ -258,6 +275,7 @@ fn check_shape(document: &ExecutableDocument) -> Result<(), Response> {
 /// How far a selection reaches, fragments expanded.
 #[derive(Clone, Copy, Default)]
 struct Extent {
+    nesting: usize,
     depth: usize,
     introspection_depth: usize,
     roots: usize,
@@ -268,6 +286,7 @@ impl Extent {
     /// Beside each other in one selection.
     fn beside(self, other: Self) -> Self {
         Self {
+            nesting: self.nesting.max(other.nesting),
             depth: self.depth.max(other.depth),
             introspection_depth: self.introspection_depth.max(other.introspection_depth),
             roots: self.roots.saturating_add(other.roots),
@@ -283,6 +302,7 @@ impl Extent {
             (1 + self.depth, self.introspection_depth)
         };
         Self {
+            nesting: self.nesting,
             depth,
             introspection_depth,
             roots: 1,
@@ -295,6 +315,8 @@ struct Measure<'a> {
     document: &'a ExecutableDocument,
     /// None while it is being measured: met again then, it is part of a cycle.
     fragments: HashMap<&'a Name, Option<Extent>>,
+    /// How many selections are being measured within each other.
+    level: usize,
     aliases: usize,
     directives: usize,
 }
@@ -318,6 +340,14 @@ impl<'a> Measure<'a> {
 
     fn selection(&mut self, set: &'a Positioned<SelectionSet>) -> Result<Extent, Response> {
         let mut extent = Extent::default();
+        if set.node.items.is_empty() {
+            return Ok(extent);
+        }
+        let too_deep = || too_complex("selections within each other", SELECTIONS, Some(set.pos));
+        self.level += 1;
+        if self.level > SELECTIONS {
+            return Err(too_deep());
+        }
         for selection in &set.node.items {
             let part = match &selection.node {
                 Selection::Field(field) => {
@@ -339,6 +369,11 @@ impl<'a> Measure<'a> {
                 }
             };
             extent = extent.beside(part);
+        }
+        self.level -= 1;
+        extent.nesting += 1;
+        if extent.nesting > SELECTIONS {
+            return Err(too_deep());
         }
         Ok(extent)
     }

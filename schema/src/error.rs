@@ -75,6 +75,29 @@ impl From<ApiError> for async_graphql::Error {
 
 const INTERNAL_TEXT: &str = "something went wrong on the server";
 
+/// Most errors of a request that was refused, most locations of each, and longest text, in
+/// bytes.
+const ERRORS: usize = 5;
+const LOCATIONS: usize = 2;
+const TEXT_BYTES: usize = 200;
+
+/// `text`, cut if it is too long. Of the parser's, which shows the line it stopped at, the
+/// end is what tells.
+fn bounded(text: String) -> String {
+    if text.len() <= TEXT_BYTES {
+        return text;
+    }
+    let mut text = match text.rsplit_once("\n  = ") {
+        Some((_, expected)) => expected.to_owned(),
+        None => text,
+    };
+    if text.len() > TEXT_BYTES {
+        text.truncate(text.floor_char_boundary(TEXT_BYTES));
+        text.push('…');
+    }
+    text
+}
+
 /// async-graphql's text for an operation past its complexity limit; a test holds the two
 /// together.
 const TOO_COMPLEX_TEXT: &str = "Query is too complex.";
@@ -82,7 +105,7 @@ const TOO_COMPLEX_TEXT: &str = "Query is too complex.";
 /// A request error: no part of the request was executed.
 #[must_use]
 pub fn refusal(code: &'static str, message: impl Into<String>, at: Option<Pos>) -> Response {
-    let mut error = ServerError::new(message, at);
+    let mut error = ServerError::new(bounded(message.into()), at);
     set_code(&mut error, code);
     Response::from_errors(vec![error])
 }
@@ -93,8 +116,16 @@ fn set_code(error: &mut ServerError, code: &'static str) {
 
 /// Gives a code to the errors of async-graphql itself, and hides the text of any error that
 /// came past [`ApiError`].
+///
+/// A refusal is bounded: the texts repeat what was sent, and one request can hold thousands
+/// of mistakes.
 pub(crate) fn finish(mut response: Response) -> Response {
+    if response.errors.iter().all(|error| error.path.is_empty()) {
+        response.errors.truncate(ERRORS);
+    }
     for error in &mut response.errors {
+        error.message = bounded(std::mem::take(&mut error.message));
+        error.locations.truncate(LOCATIONS);
         let has_code = matches!(
             error
                 .extensions

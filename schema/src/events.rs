@@ -182,7 +182,8 @@ impl EventsSubscription {
         let cx = Scope::of(ctx).cx().clone();
         cx.signed_in()?;
         let id = ConversationId::parse(&conversation_id)?;
-        let events = feed::conversation_events(&cx, id, after.map(Into::into)).await?;
+        // Boxed, because what starts a stream is kept as long as the stream.
+        let events = Box::pin(feed::conversation_events(&cx, id, after.map(Into::into))).await?;
         Ok(events.then(move |event| {
             // Loaders of its own: what was true for one event need not be for the next.
             let scope = Scope::new(cx.clone());

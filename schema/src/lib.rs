@@ -88,6 +88,7 @@ pub enum Introspection {
 pub struct Api {
     root: Root,
     types: Arc<Types>,
+    introspection: Introspection,
 }
 
 impl Api {
@@ -103,7 +104,11 @@ impl Api {
             Introspection::Refused => builder.disable_introspection().finish(),
         };
         let types = Arc::new(Types::of_sdl(&root.sdl()));
-        Self { root, types }
+        Self {
+            root,
+            types,
+            introspection,
+        }
     }
 
     /// The schema in GraphQL's definition language.
@@ -120,7 +125,7 @@ impl Api {
     /// # Errors
     /// The answer to send instead of executing it.
     pub fn prepare(&self, request: GraphQlRequest) -> Result<Operation, Box<Response>> {
-        Operation::parse(&self.types, request).map_err(Box::new)
+        Operation::parse(&self.types, self.introspection, request).map_err(Box::new)
     }
 
     /// Runs a query or mutation.

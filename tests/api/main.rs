@@ -6,10 +6,14 @@
 mod harness;
 
 mod architecture;
+mod bad_input;
+mod configuration;
 mod conversations;
 mod delivery;
 mod examples;
 mod footprint;
+mod front_door;
+mod identity;
 mod node_clients;
 mod pages;
 mod plans;

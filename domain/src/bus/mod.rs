@@ -5,9 +5,8 @@
 //! 2. With Redis it also sends the other nodes a hint: conversation and seq, no more.
 //! 3. A hub that learns of a seq it has not seen reads the database up to it. So hints
 //!    may be lost, late, doubled or out of order.
-//! 4. A sweep compares the hubs with the database every second, and twice a second while
-//!    Redis is away: hints that never came are made up for. It also looks for sessions
-//!    that other nodes ended.
+//! 4. A sweep compares the hubs with the database twice a second: hints that never came
+//!    are made up for. It also looks for sessions that other nodes ended.
 
 mod local;
 mod redis;
@@ -31,10 +30,10 @@ use self::registry::Registry;
 
 pub(crate) use self::local::{Following, Hub};
 
-/// How often the database is compared with what streams have seen.
-const SWEEP: Duration = Duration::from_secs(1);
-/// The same while nodes cannot hint each other; also how soon an ended session is seen.
-const QUICK_SWEEP: Duration = Duration::from_millis(500);
+/// How often the database is compared with what streams have seen, and looked at for ended
+/// sessions. A removal or an ended session must be felt within a second although its hint
+/// was lost, which a node learns late or never: Redis froze, or the other node died.
+const SWEEP: Duration = Duration::from_millis(500);
 /// How much further back than the last look ended sessions are looked for: clocks of nodes
 /// may differ by this much.
 const SKEW: Duration = Duration::from_secs(60);
@@ -145,14 +144,13 @@ impl Bus {
     }
 
     async fn sweep_until_stopped(self) {
-        let mut conversations_due = tokio::time::Instant::now() + SWEEP;
         let mut sessions_seen = self.0.clock.now();
         loop {
-            let asked = tokio::select! {
+            tokio::select! {
                 () = self.0.stopping.cancelled() => return,
-                () = self.0.sweep.notified() => true,
-                () = tokio::time::sleep(QUICK_SWEEP) => false,
-            };
+                () = self.0.sweep.notified() => {}
+                () = tokio::time::sleep(SWEEP) => {}
+            }
             self.forget_unheld();
             let now = self.0.clock.now();
             match self.sweep_sessions(sessions_seen.minus(SKEW)).await {
@@ -161,12 +159,8 @@ impl Bus {
                     tracing::warn!(%error, "looking for ended sessions failed; trying again");
                 }
             }
-            let away = self.redis_connected() == Some(false);
-            if asked || away || tokio::time::Instant::now() >= conversations_due {
-                conversations_due = tokio::time::Instant::now() + SWEEP;
-                if let Err(error) = self.sweep_conversations().await {
-                    tracing::warn!(%error, "looking for missed events failed; trying again");
-                }
+            if let Err(error) = self.sweep_conversations().await {
+                tracing::warn!(%error, "looking for missed events failed; trying again");
             }
         }
     }

@@ -77,12 +77,13 @@ fn follow(
         let mut head = following.head;
         loop {
             while seen < head {
-                for event in view.read_after(seen).await {
+                // Boxed, as all that is rare below: an idle stream is then a few words.
+                for event in Box::pin(view.read_after(seen)).await {
                     if event.seq != seen + 1 {
                         tracing::error!(conversation.id = %view.id, seq = seen + 1, "an event is missing from the database");
                     }
                     seen = event.seq;
-                    let last = view.is_removed_by(&event).await;
+                    let last = view.ends_with(&event).await;
                     yield Arc::new(event);
                     if last {
                         return;
@@ -93,7 +94,7 @@ fn follow(
                 Ok(event) if event.seq <= seen => {}
                 Ok(event) if event.seq == seen + 1 => {
                     seen = event.seq;
-                    let last = view.is_removed_by(&event).await;
+                    let last = view.ends_with(&event).await;
                     yield event;
                     if last {
                         return;
@@ -125,25 +126,30 @@ impl Viewpoint {
         }
     }
 
-    /// Whether `event` ends the viewer's membership. One who has come back since reads on
-    /// past the old removal.
-    async fn is_removed_by(&self, event: &Event) -> bool {
+    /// Whether `event` ends the viewer's membership.
+    async fn ends_with(&self, event: &Event) -> bool {
         match event.kind {
-            EventKind::MemberLeft(user_id) if user_id == self.viewer => loop {
-                match Membership::prove(&self.cx, self.id).await {
-                    Ok(membership) => return membership.member.joined_seq < event.seq,
-                    Err(Error::NotFound(_)) => return true,
-                    Err(error) => {
-                        tracing::warn!(%error, "checking a membership failed; trying again")
-                    }
-                }
-                tokio::time::sleep(RETRY).await;
-            },
+            EventKind::MemberLeft(user_id) if user_id == self.viewer => {
+                Box::pin(self.has_left_since(event.seq)).await
+            }
             EventKind::MemberLeft(_)
             | EventKind::MemberJoined(_)
             | EventKind::MessageSent(_)
             | EventKind::MessageEdited(_)
             | EventKind::MessageDeleted(_) => false,
+        }
+    }
+
+    /// Whether the viewer left at `seq` and has not come back: one who has reads on past the
+    /// old removal.
+    async fn has_left_since(&self, seq: i64) -> bool {
+        loop {
+            match Membership::prove(&self.cx, self.id).await {
+                Ok(membership) => return membership.member.joined_seq < seq,
+                Err(Error::NotFound(_)) => return true,
+                Err(error) => tracing::warn!(%error, "checking a membership failed; trying again"),
+            }
+            tokio::time::sleep(RETRY).await;
         }
     }
 }
