@@ -173,12 +173,15 @@ impl Shape {
             failed.note(&error.path);
         }
         let data = std::mem::take(&mut response.data);
-        response.data = match data {
-            Value::Object(fields) => self.object(fields, &mut failed),
-            Value::Null if !failed.at.is_empty() => self.object(IndexMap::new(), &mut failed),
-            other => Some(other),
-        }
-        .unwrap_or(Value::Null);
+        let fields = if let Value::Object(fields) = data {
+            fields
+        } else if failed.at.is_empty() {
+            return;
+        } else {
+            // Every field failed, so nothing was kept.
+            IndexMap::new()
+        };
+        response.data = self.object(fields, &mut failed).unwrap_or(Value::Null);
     }
 
     /// None where a field that must not be null failed.

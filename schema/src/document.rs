@@ -79,7 +79,7 @@ impl Operation {
         types: &Types,
         introspection: Introspection,
         request: GraphQlRequest,
-    ) -> Result<Self, Response> {
+    ) -> Result<Self, Box<Response>> {
         let GraphQlRequest {
             query,
             operation_name,
@@ -87,7 +87,8 @@ impl Operation {
             extensions: _,
         } = request;
         check_size(&query)?;
-        let document = parse_query(&query).map_err(|error| finish(from_parser(&error)))?;
+        let document =
+            parse_query(&query).map_err(|error| Box::new(finish(from_parser(&error))))?;
         let operation = select(&document, operation_name.as_deref())?;
         let kind = kind(operation);
         check_shape(&document, introspection)?;
@@ -115,7 +116,7 @@ fn from_parser(error: &async_graphql::parser::Error) -> Response {
 fn select<'a>(
     document: &'a ExecutableDocument,
     name: Option<&str>,
-) -> Result<&'a Positioned<OperationDefinition>, Response> {
+) -> Result<&'a Positioned<OperationDefinition>, Box<Response>> {
     let mut operations = document.operations.iter();
     let named = |wanted| operations.clone().find(|(name, _)| *name == Some(wanted));
     let found = match name {
@@ -139,20 +140,17 @@ fn kind(operation: &Positioned<OperationDefinition>) -> OperationKind {
     }
 }
 
-fn bad(message: &str) -> Response {
-    refusal(code::BAD_USER_INPUT, message, None)
+fn bad(message: &str) -> Box<Response> {
+    Box::new(refusal(code::BAD_USER_INPUT, message, None))
 }
 
-fn too_complex(what: &str, most: usize, at: Option<Pos>) -> Response {
-    refusal(
-        code::TOO_COMPLEX,
-        format!("the document has more than {most} {what}"),
-        at,
-    )
+fn too_complex(what: &str, most: usize, at: Option<Pos>) -> Box<Response> {
+    let message = format!("the document has more than {most} {what}");
+    Box::new(refusal(code::TOO_COMPLEX, message, at))
 }
 
 /// Bytes, tokens and nesting, in one pass over the text and before it is parsed.
-fn check_size(query: &str) -> Result<(), Response> {
+fn check_size(query: &str) -> Result<(), Box<Response>> {
     if query.len() > DOCUMENT_BYTES {
         return Err(too_complex("bytes", DOCUMENT_BYTES, None));
     }
@@ -234,7 +232,7 @@ fn after_string(text: &[u8]) -> &[u8] {
 fn check_shape(
     document: &ExecutableDocument,
     introspection: Introspection,
-) -> Result<(), Response> {
+) -> Result<(), Box<Response>> {
     let mut measure = Measure {
         document,
         fragments: HashMap::new(),
@@ -322,7 +320,7 @@ struct Measure<'a> {
 }
 
 impl<'a> Measure<'a> {
-    fn fragment(&mut self, name: &'a Name) -> Result<Extent, Response> {
+    fn fragment(&mut self, name: &'a Name) -> Result<Extent, Box<Response>> {
         match self.fragments.get(name) {
             Some(Some(extent)) => return Ok(*extent),
             Some(None) => return Err(bad("a fragment spreads itself")),
@@ -338,7 +336,7 @@ impl<'a> Measure<'a> {
         Ok(extent)
     }
 
-    fn selection(&mut self, set: &'a Positioned<SelectionSet>) -> Result<Extent, Response> {
+    fn selection(&mut self, set: &'a Positioned<SelectionSet>) -> Result<Extent, Box<Response>> {
         let mut extent = Extent::default();
         if set.node.items.is_empty() {
             return Ok(extent);
@@ -378,7 +376,10 @@ impl<'a> Measure<'a> {
         Ok(extent)
     }
 
-    fn count_directives(&mut self, directives: &[Positioned<Directive>]) -> Result<(), Response> {
+    fn count_directives(
+        &mut self,
+        directives: &[Positioned<Directive>],
+    ) -> Result<(), Box<Response>> {
         self.directives += directives.len();
         if self.directives > DIRECTIVES {
             let at = directives.first().map(|directive| directive.pos);

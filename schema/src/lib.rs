@@ -125,7 +125,7 @@ impl Api {
     /// # Errors
     /// The answer to send instead of executing it.
     pub fn prepare(&self, request: GraphQlRequest) -> Result<Operation, Box<Response>> {
-        Operation::parse(&self.types, self.introspection, request).map_err(Box::new)
+        Operation::parse(&self.types, self.introspection, request)
     }
 
     /// Runs a query or mutation.

@@ -66,11 +66,13 @@ impl<S: Source> BatchFn<S::Key, Result<Option<S::Value>>> for Batch<S> {
     }
 }
 
+type LoaderOf<S> = Loader<<S as Source>::Key, Result<Option<<S as Source>::Value>>, Batch<S>>;
+
 /// A loader that is made when first used.
-struct Lazy<S: Source>(OnceLock<Loader<S::Key, Result<Option<S::Value>>, Batch<S>>>);
+struct Lazy<S: Source>(OnceLock<LoaderOf<S>>);
 
 impl<S: Source> Lazy<S> {
-    fn loader(&self, cx: &Cx) -> &Loader<S::Key, Result<Option<S::Value>>, Batch<S>> {
+    fn loader(&self, cx: &Cx) -> &LoaderOf<S> {
         self.0.get_or_init(|| {
             Loader::new(Batch {
                 cx: cx.clone(),

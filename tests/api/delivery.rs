@@ -39,7 +39,7 @@ on_both! {
         ann.removes(&room, &cleo).await;
 
         let events = stream.take(5).await;
-        let kinds: Vec<_> = events.iter().map(|event| event["__typename"].as_str().unwrap()).collect();
+        let kinds: Vec<_> = events.iter().map(|event| event["__typename"].as_str().expect("a type")).collect();
         assert_eq!(kinds, ["MessageSent", "MessageEdited", "MemberJoined", "MessageDeleted", "MemberLeft"]);
         assert_eq!(seqs(&events), [1, 2, 3, 4, 5]);
         assert_eq!(events[1]["message"]["seq"], 1, "the message keeps its own position");
@@ -83,7 +83,7 @@ on_both! {
                 streams.push((after, bob.follows(&room, Some(after)).await));
             }
             for (after, mut stream) in streams {
-                let events = stream.take(500 - usize::try_from(after).unwrap()).await;
+                let events = stream.take(500 - usize::try_from(after).expect("not negative")).await;
                 let expected: Vec<_> = (after + 1..=500).collect();
                 assert_eq!(seqs(&events), expected);
                 for event in events {

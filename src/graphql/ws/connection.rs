@@ -52,13 +52,14 @@ impl From<Close> for Stop {
 /// Serves a socket to its end.
 pub(super) async fn serve(mut socket: WebSocket, state: State) {
     let stopped = async {
-        let (cx, session) = greet(&mut socket, &state).await?;
+        // Boxed, so that what only the beginning needs is not kept to the end.
+        let (cx, session) = Box::pin(greet(&mut socket, &state)).await?;
         let ending = Ending::of(&state, &cx, session);
         Box::pin(Serving::new(&mut socket, state, cx).run(&ending)).await
     };
     let Err(stop) = stopped.await;
     if let Stop::Close(close) = stop {
-        close_with(socket, close).await;
+        Box::pin(close_with(socket, close)).await;
     }
 }
 

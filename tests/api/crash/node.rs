@@ -1,0 +1,134 @@
+//! The process that is killed.
+
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep};
+
+use crate::harness::PATIENCE;
+
+/// The process, and what it is started with.
+pub(super) struct Node {
+    command: Command,
+    child: Option<Child>,
+    pub(super) address: SocketAddr,
+    files: TempDir,
+    pub(super) start_times: Vec<Duration>,
+}
+
+impl Node {
+    pub(super) fn new(settings: &[(&str, &str)]) -> Self {
+        let files = tempfile::tempdir().expect("a directory for the node's files");
+        let address = free_address();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_backchannel"));
+        command
+            .env_clear()
+            .env("HOST", address.ip().to_string())
+            .env("PORT", address.port().to_string())
+            .env("DATA_DIR", files.path().join("data"))
+            .env("JWT_SECRET", "the same secret in every life of a node")
+            .env("JWT_ACCESS_EXPIRES_IN", "12h")
+            .env("LOG_LEVEL", "warn")
+            .envs(settings.iter().copied())
+            .stdin(Stdio::null());
+        Self {
+            command,
+            child: None,
+            address,
+            files,
+            start_times: Vec::new(),
+        }
+    }
+
+    /// Starts it and waits until it answers.
+    pub(super) async fn start(&mut self) {
+        let began = Instant::now();
+        self.spawn();
+        while !self.answers().await {
+            let child = self.child.as_mut().expect("just started");
+            let exited = child.try_wait().expect("a child can be looked at");
+            assert!(
+                exited.is_none() && began.elapsed() < PATIENCE,
+                "the node does not start ({exited:?}):\n{}",
+                std::fs::read_to_string(self.log()).unwrap_or_default()
+            );
+            sleep(Duration::from_millis(2)).await;
+        }
+        self.start_times.push(began.elapsed());
+    }
+
+    pub(super) fn spawn(&mut self) {
+        let log = File::options().create(true).append(true).open(self.log());
+        let log = log.expect("the log can be written");
+        self.command
+            .stdout(log.try_clone().expect("a second handle on the log"));
+        self.command.stderr(log);
+        self.child = Some(self.command.spawn().expect("the binary starts"));
+    }
+
+    pub(super) async fn answers(&self) -> bool {
+        let ping = async {
+            let mut stream = TcpStream::connect(self.address).await?;
+            let request = b"GET /ping HTTP/1.1\r\nhost: node\r\nconnection: close\r\n\r\n";
+            stream.write_all(request).await?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await?;
+            Ok::<_, std::io::Error>(answer)
+        };
+        ping.await.is_ok_and(|answer| answer.contains(" 200 "))
+    }
+
+    /// Kills it with `SIGKILL`, and waits until it is gone.
+    pub(super) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("the process can be killed");
+            let status = child.wait().expect("the process ends");
+            let log = std::fs::read_to_string(self.log()).unwrap_or_default();
+            assert_eq!(
+                status.code(),
+                None,
+                "it ended by itself before the kill:\n{log}"
+            );
+        }
+    }
+
+    fn log(&self) -> PathBuf {
+        self.files.path().join("log")
+    }
+
+    /// Median and maximum of the time from start to answer.
+    pub(super) fn start_times(&self) -> (Duration, Duration) {
+        let mut times = self.start_times.clone();
+        times.sort();
+        (times[times.len() / 2], times[times.len() - 1])
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            // Gone already is as good.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// An address that stays free while the node is down: below the ports that outgoing connections
+/// get, and beside those of the harness' servers.
+fn free_address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 6_000).expect("it fits") + 12_000;
+    (0..2_000)
+        .map(|_| first + NEXT.fetch_add(1, Ordering::Relaxed))
+        .map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+        .find(|address| TcpListener::bind(address).is_ok())
+        .expect("one of 2,000 ports is free")
+}
