@@ -74,13 +74,6 @@ impl Http {
             .expect("the node answers in time")
     }
 
-    pub(crate) async fn get(&self, url: &str) -> Answer {
-        let request = Request::get(url)
-            .body(Full::default())
-            .expect("a valid request");
-        self.request(request).await
-    }
-
     /// A GraphQL request as most clients send it.
     pub(crate) async fn post(&self, url: &str, token: Option<&str>, body: &Value) -> Answer {
         self.request(graphql(url, token, "application/json", body))
