@@ -111,28 +111,47 @@ pub(crate) fn page_cost(first: Option<i32>, last: Option<i32>, each: usize) -> u
     1 + (size as usize) * each
 }
 
+/// The lists that have cursors. Each cursor begins with its list's tag, so that it is refused
+/// in another.
+#[derive(Clone, Copy)]
+pub(crate) enum List {
+    Conversations = 1,
+    Members = 2,
+    Messages = 3,
+}
+
+fn encode(list: List, position: &[u8]) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode([&[list as u8], position].concat())
+}
+
+fn decoded(list: List, cursor: &str) -> Option<Vec<u8>> {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?;
+    bytes.strip_prefix(&[list as u8]).map(<[u8]>::to_vec)
+}
+
 /// Cursor of a position in a conversation.
 pub(crate) fn seq_cursor(seq: i64) -> String {
-    BASE64_URL_SAFE_NO_PAD.encode(seq.to_be_bytes())
+    encode(List::Messages, &seq.to_be_bytes())
 }
 
 /// Reads what [`seq_cursor`] made.
 pub(crate) fn parse_seq_cursor(cursor: &str) -> Option<i64> {
-    let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?;
-    Some(i64::from_be_bytes(bytes.try_into().ok()?)).filter(|seq| *seq >= 0)
+    let position = decoded(List::Messages, cursor)?;
+    Some(i64::from_be_bytes(position.try_into().ok()?)).filter(|seq| *seq >= 0)
 }
 
 /// Cursor of a place in a list ordered by time and, within a millisecond, by key.
-pub(crate) fn time_cursor(at: Timestamp, key: Uuid) -> String {
-    let mut bytes = at.0.to_be_bytes().to_vec();
-    bytes.extend(key.as_bytes());
-    BASE64_URL_SAFE_NO_PAD.encode(bytes)
+pub(crate) fn time_cursor(list: List, at: Timestamp, key: Uuid) -> String {
+    encode(
+        list,
+        &[at.0.to_be_bytes().as_slice(), key.as_bytes()].concat(),
+    )
 }
 
 /// Reads what [`time_cursor`] made.
-pub(crate) fn parse_time_cursor(cursor: &str) -> Option<(Timestamp, Uuid)> {
-    let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?;
-    let (at, key) = bytes.split_at_checked(8)?;
+pub(crate) fn parse_time_cursor(list: List, cursor: &str) -> Option<(Timestamp, Uuid)> {
+    let position = decoded(list, cursor)?;
+    let (at, key) = position.split_at_checked(8)?;
     let at = Timestamp(i64::from_be_bytes(at.try_into().ok()?));
     Some((at, Uuid::from_slice(key).ok()?))
 }

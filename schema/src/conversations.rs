@@ -11,8 +11,8 @@ use backchannel_domain::page::End;
 use backchannel_domain::{ConversationId, Error, UserId};
 
 use crate::connection::{
-    Connection, RawPageArgs, edges, page_cost, parse_seq_cursor, parse_time_cursor, seq_cursor,
-    time_cursor,
+    Connection, List, RawPageArgs, edges, page_cost, parse_seq_cursor, parse_time_cursor,
+    seq_cursor, time_cursor,
 };
 use crate::error::Result;
 use crate::id::{Global as _, parse_all};
@@ -102,7 +102,7 @@ impl Conversation {
             before,
         }
         .decode(|cursor| {
-            let (joined_at, user_id) = parse_time_cursor(cursor)?;
+            let (joined_at, user_id) = parse_time_cursor(List::Members, cursor)?;
             Some(JoinPosition {
                 joined_at,
                 user_id: UserId(user_id),
@@ -116,7 +116,7 @@ impl Conversation {
             .await?;
         let cursor = |row: &backchannel_domain::members::Member| {
             let position = JoinPosition::of(row);
-            time_cursor(position.joined_at, position.user_id.0)
+            time_cursor(List::Members, position.joined_at, position.user_id.0)
         };
         let (edges, nodes, page_info) = edges(&page, cursor, |row| {
             Member::new(&self.scope, Arc::new(row.clone()))

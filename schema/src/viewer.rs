@@ -8,7 +8,7 @@ use backchannel_domain::conversations::{self, ActivityPosition};
 use backchannel_domain::page::End;
 
 use crate::connection::{
-    Connection, RawPageArgs, edges, page_cost, parse_time_cursor, time_cursor,
+    Connection, List, RawPageArgs, edges, page_cost, parse_time_cursor, time_cursor,
 };
 use crate::conversations::Conversation;
 use crate::error::Result;
@@ -42,7 +42,7 @@ impl Viewer {
             before,
         }
         .decode(|cursor| {
-            let (last_active_at, id) = parse_time_cursor(cursor)?;
+            let (last_active_at, id) = parse_time_cursor(List::Conversations, cursor)?;
             Some(ActivityPosition {
                 last_active_at,
                 id: ConversationId(id),
@@ -52,7 +52,7 @@ impl Viewer {
         let page = conversations::list(self.0.cx(), &request).await?;
         let cursor = |row: &conversations::Conversation| {
             let position = ActivityPosition::of(row);
-            time_cursor(position.last_active_at, position.id.0)
+            time_cursor(List::Conversations, position.last_active_at, position.id.0)
         };
         let (edges, nodes, page_info) = edges(&page, cursor, |row| {
             Conversation::new(&self.0, Arc::new(row.clone()))

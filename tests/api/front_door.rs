@@ -1,12 +1,15 @@
 //! The front door: what is let in, what is turned away, how quickly, and in which words.
 //!
-//! 1. [`http`]: methods, media types, origins, other paths.
+//! 1. [`http`]: methods, bodies, batches; [`media`]: what answers are in; [`pages`]: origins
+//!    and other paths.
 //! 2. [`limits`]: requests that are too large, and that refusing them costs next to nothing.
 //! 3. [`results`]: the shape of results, and errors in the right places.
 //! 4. [`sockets`]: slow clients, draining, places.
 
 mod http;
 mod limits;
+mod media;
+mod pages;
 mod results;
 mod sockets;
 

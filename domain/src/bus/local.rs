@@ -126,6 +126,8 @@ impl Hub {
         let mut state = self.state();
         state.head = Some(head);
         self.pass_on(&mut state);
+        // What was hinted at meanwhile may be newer than the head that was read.
+        self.repair_if_behind(&mut state, Duration::ZERO);
         Ok(())
     }
 

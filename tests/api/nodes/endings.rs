@@ -1,0 +1,183 @@
+//! What ends a session or a membership on one node ends its streams on all.
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn signing_out_ends_the_session_on_every_node_within_a_second() {
+    let cluster = Cluster::up().await;
+    signing_out_ends_one_session_everywhere(&cluster).await;
+    cluster.down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn signing_out_ends_the_session_on_every_node_within_a_second_though_redis_is_dead() {
+    let cluster = Cluster::up().await;
+    cluster.redis.kill();
+    cluster.has_redis(false).await;
+    signing_out_ends_one_session_everywhere(&cluster).await;
+    cluster.down().await;
+}
+
+#[expect(clippy::print_stdout, reason = "figures for whoever reads the log")]
+async fn signing_out_ends_one_session_everywhere(cluster: &Cluster) {
+    let [ann, bob] = cluster.a.people(["Ann", "Bob"]).await;
+    let room = ann.makes_group("Devices", &[&bob]).await;
+    ann.sends(&room, "one").await;
+    // Up to a few tries, at different moments of the sweep.
+    for round in 1..=5 {
+        let laptop = bob.signs_in_again().await;
+        let phone = bob.signs_in_again().await;
+        let mut on_laptop = laptop.on(&cluster.b).follows(&room, Some(0)).await;
+        let mut on_phone = phone.on(&cluster.b).follows(&room, Some(round - 1)).await;
+        let body = json!({
+            "query": crate::harness::people::EVENTS,
+            "variables": { "id": room.id, "after": round - 1 },
+        });
+        let url = cluster.b.url("/graphql");
+        let mut server_sent = cluster
+            .b
+            .http()
+            .events(&url, Some(&laptop.token), &body)
+            .await;
+        on_laptop.next().await;
+        assert_eq!(on_phone.next().await["seq"], round);
+        let (name, _) = server_sent.next().await.expect("the replay");
+        assert_eq!(name, "next");
+
+        laptop.asks("mutation { signOut { ok } }", json!({})).await;
+        let answered = Instant::now();
+        assert_eq!(on_laptop.ends().await, Ended::Closed(4403));
+        let socket_took = answered.elapsed();
+        let (_, data) = server_sent.next().await.expect("the reason");
+        let stream_took = answered.elapsed();
+        assert_eq!(code(&data), "UNAUTHENTICATED", "{data}");
+        assert_eq!(server_sent.next().await.expect("an end").0, "complete");
+        println!("closed on the other node {socket_took:.1?} after the answer");
+        assert!(
+            socket_took < AT_ONCE && stream_took < AT_ONCE,
+            "{socket_took:?}, {stream_took:?}"
+        );
+        for node in [&cluster.a, &cluster.b] {
+            assert_eq!(
+                laptop.on(node).is_refused(VIEWER, json!({})).await,
+                "UNAUTHENTICATED"
+            );
+        }
+
+        let sent = ann.sends(&room, "the other device goes on").await;
+        assert_eq!(on_phone.next().await["seq"], sent.seq);
+        phone.on(&cluster.b).asks(VIEWER, json!({})).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_spent_refresh_token_used_late_ends_its_family_on_every_node() {
+    let cluster = Cluster::up().await;
+    a_stolen_family_ends_everywhere(&cluster).await;
+    cluster.down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_spent_refresh_token_used_late_ends_its_family_on_every_node_though_redis_is_dead() {
+    let cluster = Cluster::up().await;
+    cluster.redis.kill();
+    cluster.has_redis(false).await;
+    a_stolen_family_ends_everywhere(&cluster).await;
+    cluster.down().await;
+}
+
+async fn a_stolen_family_ends_everywhere(cluster: &Cluster) {
+    let [ann, bob] = cluster.a.people(["Ann", "Bob"]).await;
+    let room = ann.makes_group("Stolen", &[&bob]).await;
+    ann.sends(&room, "one").await;
+    let other = bob.signs_in_again().await;
+    let renewed = refresh(&cluster.a, &bob.refresh_token).await["data"]["refreshSession"].clone();
+    let again = refresh(&cluster.b, &bob.refresh_token).await;
+    text(&again["data"]["refreshSession"]["refreshToken"]);
+    let mut streams = Vec::new();
+    for node in [&cluster.a, &cluster.b] {
+        let mut bob = bob.on(node);
+        bob.token = text(&renewed["accessToken"]);
+        let mut stream = bob.follows(&room, Some(0)).await;
+        stream.next().await;
+        streams.push(stream);
+    }
+    let mut others = other.on(&cluster.b).follows(&room, Some(0)).await;
+    others.next().await;
+    for node in [&cluster.a, &cluster.b] {
+        node.advance(Duration::from_secs(31));
+    }
+
+    let refused = refresh(&cluster.a, &bob.refresh_token).await;
+    let answered = Instant::now();
+    assert_eq!(code(&refused), "UNAUTHENTICATED", "{refused}");
+    for stream in streams {
+        assert_eq!(stream.ends().await, Ended::Closed(4403));
+    }
+    let took = answered.elapsed();
+    assert!(took < AT_ONCE, "{took:?}");
+    for node in [&cluster.a, &cluster.b] {
+        for token in [&renewed, &again["data"]["refreshSession"]] {
+            let refused = refresh(node, &text(&token["refreshToken"])).await;
+            assert_eq!(code(&refused), "UNAUTHENTICATED", "{refused}");
+            let mut bob = bob.on(node);
+            bob.token = text(&token["accessToken"]);
+            assert_eq!(bob.is_refused(VIEWER, json!({})).await, "UNAUTHENTICATED");
+        }
+    }
+    ann.sends(&room, "the other family goes on").await;
+    assert_eq!(others.next().await["seq"], 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn removal_ends_the_stream_on_the_other_node_within_a_second() {
+    let cluster = Cluster::up().await;
+    removal_ends_streams_everywhere(&cluster.a, &cluster.b).await;
+    cluster.down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn removal_ends_the_stream_on_the_other_node_within_a_second_though_redis_is_dead() {
+    let cluster = Cluster::up().await;
+    cluster.redis.kill();
+    cluster.has_redis(false).await;
+    removal_ends_streams_everywhere(&cluster.a, &cluster.b).await;
+    cluster.down().await;
+}
+
+/// As while Redis is frozen and no node knows it yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn removal_ends_the_stream_on_the_other_node_within_a_second_though_its_hint_is_lost() {
+    let (cluster, silent) = Cluster::with_a_silent_node().await;
+    removal_ends_streams_everywhere(&silent, &cluster.b).await;
+    silent.finish().await;
+    cluster.down().await;
+}
+
+#[expect(clippy::print_stdout, reason = "figures for whoever reads the log")]
+async fn removal_ends_streams_everywhere(from: &App, on: &App) {
+    let [ann, bob, cleo] = from.people(["Ann", "Bob", "Cleo"]).await;
+    let room = ann.makes_group("Removal", &[&cleo]).await;
+    let mut seq = 0;
+    for tenth in 0..10 {
+        ann.adds(&room, &[&bob]).await;
+        let mut bobs = bob.on(on).follows(&room, Some(seq)).await;
+        let mut cleos = cleo.on(on).follows(&room, Some(seq)).await;
+        assert_eq!(bobs.next().await["__typename"], "MemberJoined");
+        // Each time at another moment between two looks at the database.
+        sleep(Duration::from_millis(100 * tenth)).await;
+
+        ann.removes(&room, &bob).await;
+        let answered = Instant::now();
+        ann.sends(&room, "not for Bob").await;
+
+        assert_eq!(bobs.next().await["__typename"], "MemberLeft");
+        bobs.completes().await;
+        let took = answered.elapsed();
+        println!("ended on the other node {took:.1?} after the answer");
+        assert!(took < AT_ONCE, "{took:?}");
+        seq += 3;
+        let all = seqs(&cleos.take(3).await);
+        assert_eq!(all, (seq - 2..=seq).collect::<Vec<_>>(), "the others go on");
+    }
+}
