@@ -2,7 +2,7 @@
 //! go on writing and reading. Afterwards every acknowledged message is there once, at the position
 //! that was acknowledged, and every stream is what the database says.
 //!
-//! 1. A [`Node`] is the process: started, waited for, killed with `SIGKILL`.
+//! 1. A [`Process`] is started, waited for, killed with `SIGKILL`.
 //! 2. A [`Writer`] repeats each send until it is acknowledged, as clients do, but for some that
 //!    it gives up when their answer is lost; it edits and deletes what it has sent.
 //! 3. A [`Reader`] follows a conversation and comes back with `after` whenever it is cut off.
@@ -10,7 +10,6 @@
 
 mod audit;
 mod caller;
-mod node;
 mod reader;
 mod writer;
 
@@ -24,12 +23,12 @@ use hyper_util::rt::TokioExecutor;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use crate::harness::process::Process;
 use crate::harness::servers::{Postgres, Redis};
 use crate::harness::until;
 
 use self::audit::Audit;
 use self::caller::{Caller, World};
-use self::node::Node;
 use self::reader::Reader;
 use self::writer::Writer;
 
@@ -76,7 +75,7 @@ impl Victim {
         }
     }
 
-    async fn dies_and_comes_back(&self, node: &mut Node) {
+    async fn dies_and_comes_back(&self, node: &mut Process) {
         match self {
             Self::Node => {
                 node.kill();
@@ -111,7 +110,7 @@ async fn first_starts_survive_kills<F: Future<Output = Option<String>>>(database
             .iter()
             .map(|url| ("DATABASE_URL", url.as_str()))
             .collect();
-        let mut node = Node::new(&settings);
+        let mut node = Process::new(&settings);
         node.spawn();
         sleep(delay).await;
         let started = node.answers().await;
@@ -135,7 +134,7 @@ struct Crowd {
 }
 
 impl Crowd {
-    async fn gather(node: &Node, victim: &Victim) -> Self {
+    async fn gather(node: &Process, victim: &Victim) -> Self {
         let http = Client::builder(TokioExecutor::new()).build_http();
         let mut callers = Vec::new();
         let mut ids = Vec::new();
@@ -178,7 +177,7 @@ impl Crowd {
 }
 
 async fn survives_kills(what: &str, settings: &[(&str, &str)], victim: &Victim) {
-    let mut node = Node::new(settings);
+    let mut node = Process::new(settings);
     node.start().await;
     let Crowd {
         writers,
@@ -235,7 +234,7 @@ fn progress(counter: &AtomicUsize) -> usize {
 }
 
 #[expect(clippy::print_stdout, reason = "figures for whoever reads the log")]
-fn summarise(what: &str, victim: &Victim, node: &Node, writers: &[Writer], world: &World) {
+fn summarise(what: &str, victim: &Victim, node: &Process, writers: &[Writer], world: &World) {
     let sum = |of: fn(&Writer) -> usize| writers.iter().map(of).sum::<usize>();
     let (median, max) = node.start_times();
     println!(

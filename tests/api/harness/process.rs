@@ -1,26 +1,33 @@
 //! A node as a process of its own, as an operator runs it.
 
-use std::net::SocketAddr;
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep};
 
-use super::app::Settings;
+use super::PATIENCE;
 use super::clients::Http;
 use super::people::{Node, Person};
-use super::until;
 
-/// A running process; killed hard when dropped.
+/// The process, and what it is started with. Dropping it kills it.
 pub(crate) struct Process {
-    child: Child,
-    address: SocketAddr,
+    command: Command,
+    child: Option<Child>,
+    pub(crate) address: SocketAddr,
+    files: TempDir,
     http: Http,
-    _files: TempDir,
+    pub(crate) start_times: Vec<Duration>,
 }
 
 impl Process {
-    /// Starts the binary under test on a free port and waits until it answers.
-    pub(crate) async fn start(settings: Settings<'_>) -> Self {
+    pub(crate) fn new(settings: &[(&str, &str)]) -> Self {
         let files = tempfile::tempdir().expect("a directory for the node's files");
         let address = free_address();
         let mut command = Command::new(env!("CARGO_BIN_EXE_backchannel"));
@@ -28,22 +35,72 @@ impl Process {
             .env_clear()
             .env("HOST", address.ip().to_string())
             .env("PORT", address.port().to_string())
-            .env("DATA_DIR", files.path())
+            .env("DATA_DIR", files.path().join("data"))
+            .env("JWT_SECRET", "the same secret in every life of a node")
+            .env("JWT_ACCESS_EXPIRES_IN", "12h")
             .env("LOG_LEVEL", "warn")
             .envs(settings.iter().copied())
             .stdin(Stdio::null());
-        let child = command.spawn().expect("the binary starts");
-        let node = Self {
-            child,
+        Self {
+            command,
+            child: None,
             address,
+            files,
             http: Http::new(),
-            _files: files,
+            start_times: Vec::new(),
+        }
+    }
+
+    /// Starts it and waits until it answers.
+    pub(crate) async fn start(&mut self) {
+        let began = Instant::now();
+        self.spawn();
+        while !self.answers().await {
+            let child = self.child.as_mut().expect("just started");
+            let exited = child.try_wait().expect("a child can be looked at");
+            assert!(
+                exited.is_none() && began.elapsed() < PATIENCE,
+                "the node does not start ({exited:?}):\n{}",
+                std::fs::read_to_string(self.log()).unwrap_or_default()
+            );
+            sleep(Duration::from_millis(2)).await;
+        }
+        self.start_times.push(began.elapsed());
+    }
+
+    pub(crate) fn spawn(&mut self) {
+        let log = File::options().create(true).append(true).open(self.log());
+        let log = log.expect("the log can be written");
+        self.command
+            .stdout(log.try_clone().expect("a second handle on the log"));
+        self.command.stderr(log);
+        self.child = Some(self.command.spawn().expect("the binary starts"));
+    }
+
+    pub(crate) async fn answers(&self) -> bool {
+        let ping = async {
+            let mut stream = TcpStream::connect(self.address).await?;
+            let request = b"GET /ping HTTP/1.1\r\nhost: node\r\nconnection: close\r\n\r\n";
+            stream.write_all(request).await?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await?;
+            Ok::<_, std::io::Error>(answer)
         };
-        until("the process listens", || async {
-            tokio::net::TcpStream::connect(address).await.is_ok()
-        })
-        .await;
-        node
+        ping.await.is_ok_and(|answer| answer.contains(" 200 "))
+    }
+
+    /// Kills it with `SIGKILL`, and waits until it is gone.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("the process can be killed");
+            let status = child.wait().expect("the process ends");
+            let log = std::fs::read_to_string(self.log()).unwrap_or_default();
+            assert_eq!(
+                status.code(),
+                None,
+                "it ended by itself before the kill:\n{log}"
+            );
+        }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -52,20 +109,17 @@ impl Process {
 
     /// Registers somebody.
     pub(crate) async fn person(&self, name: &str) -> Person {
-        Person::register(&self.node(), name).await
-    }
-
-    fn node(&self) -> Node {
-        Node {
+        let node = Node {
             endpoint: self.url("/graphql"),
             http: self.http.clone(),
-        }
+        };
+        Person::register(&node, name).await
     }
 
     /// Memory resident just now.
     pub(crate) fn resident_bytes(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
-        let status = status.expect("the process runs, on Linux");
+        let id = self.child.as_ref().expect("the process runs").id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("this is Linux");
         let line = status
             .lines()
             .find_map(|line| line.strip_prefix("VmRSS:"))
@@ -77,21 +131,37 @@ impl Process {
             .expect("a number");
         kilobytes * 1_024
     }
+
+    fn log(&self) -> PathBuf {
+        self.files.path().join("log")
+    }
+
+    /// Median and maximum of the time from start to answer.
+    pub(crate) fn start_times(&self) -> (Duration, Duration) {
+        let mut times = self.start_times.clone();
+        times.sort();
+        (times[times.len() / 2], times[times.len() - 1])
+    }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Gone already is as good.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(child) = &mut self.child {
+            // Gone already is as good.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
-/// An address that is free now, below the ports that clients get.
+/// An address that stays free while the node is down: below the ports that outgoing connections
+/// get, and beside those of the harness' servers.
 fn free_address() -> SocketAddr {
-    let ports = 20_000 + std::process::id() as u16 % 5_000..32_000;
-    ports
-        .map(|port| SocketAddr::from(([127, 0, 0, 1], port)))
-        .find(|address| std::net::TcpListener::bind(address).is_ok())
-        .expect("a port is free")
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 6_000).expect("it fits") + 12_000;
+    (0..2_000)
+        .map(|_| first + NEXT.fetch_add(1, Ordering::Relaxed))
+        .map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+        .find(|address| TcpListener::bind(address).is_ok())
+        .expect("one of 2,000 ports is free")
 }
