@@ -19,8 +19,12 @@ use crate::{Error, Result};
 
 /// How long to wait for a free connection before the request fails.
 const ACQUIRE: Duration = Duration::from_secs(5);
-/// How long one statement may run, and how long it may wait for a row lock.
+/// How long one statement may run.
 const STATEMENT: Duration = Duration::from_secs(15);
+/// How long a statement may wait for a row lock, and a transaction for its next statement,
+/// before Postgres ends it.
+const LOCK: &str = "10s";
+const IDLE: &str = "15s";
 /// Readers of SQLite: each is a thread, and more than a few only contend.
 const SQLITE_READERS: u32 = 4;
 /// Key of the advisory lock under which one node at a time migrates. Any constant does.
@@ -113,9 +117,10 @@ impl Db {
 
     /// The plan of every statement noted since recording began, with its text.
     pub(crate) async fn explain(&self) -> Result<Vec<(String, String)>> {
-        let (prefix, column) = match self.backend() {
-            DbBackend::Sqlite => ("EXPLAIN QUERY PLAN ", 3),
-            DbBackend::Postgres | DbBackend::MySql | _ => ("EXPLAIN ", 0),
+        let (prefix, column) = if self.backend() == DbBackend::Sqlite {
+            ("EXPLAIN QUERY PLAN ", 3)
+        } else {
+            ("EXPLAIN ", 0)
         };
         let mut plans = Vec::new();
         let connection = self.begin().await?;
@@ -209,8 +214,8 @@ async fn postgres(url: &str, pool: u32) -> Result<DatabaseConnection> {
         .statement_timeout(STATEMENT)
         .map_sqlx_postgres_opts(|options| {
             options.statement_cache_capacity(256).options([
-                ("lock_timeout", "10s"),
-                ("idle_in_transaction_session_timeout", "15s"),
+                ("lock_timeout", LOCK),
+                ("idle_in_transaction_session_timeout", IDLE),
             ])
         });
     Ok(Database::connect(options).await?)

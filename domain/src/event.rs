@@ -64,15 +64,4 @@ impl Event {
             user_id: Set(user_id),
         })
     }
-
-    /// The message it is about, if it is about one.
-    #[must_use]
-    pub fn message(&self) -> Option<&Arc<Message>> {
-        match &self.kind {
-            EventKind::MessageSent(message)
-            | EventKind::MessageEdited(message)
-            | EventKind::MessageDeleted(message) => Some(message),
-            EventKind::MemberJoined(_) | EventKind::MemberLeft(_) => None,
-        }
-    }
 }

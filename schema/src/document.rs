@@ -15,28 +15,28 @@ use crate::completion::{Shape, Types};
 use crate::error::{code, finish, refusal};
 
 /// Longest document, in bytes.
-pub const DOCUMENT_BYTES: usize = 32 * 1_024;
+const DOCUMENT_BYTES: usize = 32 * 1_024;
 /// Most lexical tokens of a document.
-pub const TOKENS: usize = 4_000;
+const TOKENS: usize = 4_000;
 /// Deepest nesting of braces, brackets and parentheses: more than any real document has,
 /// and little enough for a parser that calls itself.
-pub const NESTING: usize = 64;
+const NESTING: usize = 64;
 /// Deepest nesting of selections, fragments expanded: what follows the parser calls itself
 /// too, and a chain of fragments nests no braces.
-pub const SELECTIONS: usize = 32;
+const SELECTIONS: usize = 32;
 /// Deepest selection.
-pub const DEPTH: usize = 12;
+const DEPTH: usize = 12;
 /// Deepest selection below `__schema` and `__type`: what tools send to learn the schema.
-pub const INTROSPECTION_DEPTH: usize = 20;
+const INTROSPECTION_DEPTH: usize = 20;
 /// Most aliases.
-pub const ALIASES: usize = 50;
+const ALIASES: usize = 50;
 /// Most fields selected at the root of an operation, fragments expanded.
-pub const ROOT_FIELDS: usize = 20;
+const ROOT_FIELDS: usize = 20;
 /// Most directives.
-pub const DIRECTIVES: usize = 50;
+const DIRECTIVES: usize = 50;
 /// Most fields selected in all operations together, fragments expanded: validation looks at
 /// every operation, whichever is to run.
-pub const FIELDS: usize = 2_000;
+const FIELDS: usize = 2_000;
 
 /// A request as clients send it, its variables and extensions already known to be objects.
 #[derive(Clone, Debug, Default, Deserialize)]

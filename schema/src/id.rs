@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 /// What a global id can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GlobalId {
+pub(crate) enum GlobalId {
     /// A user.
     User(UserId),
     /// A conversation.
@@ -23,7 +23,7 @@ pub enum GlobalId {
 impl GlobalId {
     /// Reads an id. One that is malformed names nothing.
     #[must_use]
-    pub fn parse(id: &str) -> Option<Self> {
+    pub(crate) fn parse(id: &str) -> Option<Self> {
         let (prefix, key) = id.split_at_checked(PREFIX)?;
         let key = BASE64_URL_SAFE_NO_PAD.decode(key).ok()?;
         let key = Uuid::from_slice(&key).ok()?;

@@ -17,10 +17,10 @@
 mod completion;
 mod connection;
 mod conversations;
-pub mod document;
+mod document;
 mod error;
 mod events;
-pub mod id;
+mod id;
 mod loaders;
 mod members;
 mod messages;

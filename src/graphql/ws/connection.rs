@@ -121,8 +121,7 @@ async fn authenticate(
         Err(Error::Unauthenticated(_)) => Err(Close::Forbidden("Forbidden").into()),
         Err(error) => {
             tracing::error!(%error, "authenticating a socket failed");
-            // It passes: the client is to come again.
-            Err(Close::TooSlow.into())
+            Err(Close::TryAgainLater.into())
         }
     }
 }
@@ -154,7 +153,7 @@ async fn write(socket: &mut WebSocket, message: Message) -> Result<(), Stop> {
     match timeout(WRITE, socket.send(message)).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err(Stop::Gone),
-        Err(_) => Err(Close::TooSlow.into()),
+        Err(_) => Err(Close::TryAgainLater.into()),
     }
 }
 
@@ -262,7 +261,7 @@ impl<'a> Serving<'a> {
             written = timeout(WRITE, write) => match written {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(_)) => Err(Stop::Gone),
-                Err(_) => Err(Close::TooSlow.into()),
+                Err(_) => Err(Close::TryAgainLater.into()),
             },
             reason = ended => Err(close_for(reason).into()),
         }

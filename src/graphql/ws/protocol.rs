@@ -22,8 +22,8 @@ const ID_BYTES: usize = 128;
 pub(super) enum Close {
     /// The node is stopping.
     Restarting,
-    /// The client does not take what it asked for.
-    TooSlow,
+    /// The client does not take what it asked for, or the database is away.
+    TryAgainLater,
     /// A message was larger than accepted.
     TooLarge,
     /// A message makes no sense.
@@ -46,7 +46,7 @@ impl Close {
     pub(super) fn frame(self) -> CloseFrame {
         let (code, reason) = match self {
             Self::Restarting => (1012, "Service restart"),
-            Self::TooSlow => (1013, "Try again later"),
+            Self::TryAgainLater => (1013, "Try again later"),
             Self::TooLarge => (1009, "Message too big"),
             Self::BadRequest(reason) => (4400, reason),
             Self::Unauthorized => (4401, "Unauthorized"),
