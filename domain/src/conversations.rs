@@ -11,6 +11,7 @@ use sea_orm::{
 };
 
 use crate::access::Membership;
+use crate::bus::UserNotice;
 use crate::clock::new_id;
 use crate::cx::Tx;
 use crate::db::in_list;
@@ -108,6 +109,7 @@ pub async fn create(cx: &Cx, new: NewConversation) -> Result<Conversation> {
                     created_at: Set(now),
                     last_seq: Set(0),
                     last_active_at: Set(now),
+                    stamp: Set(tx.stamp().await?),
                 };
                 let conversation = row.insert(&tx.db).await.map_err(taken)?;
                 found(tx, &conversation, owner, &members).await?;
@@ -155,7 +157,7 @@ async fn find_direct(cx: &Cx, key: &str) -> Result<Option<Conversation>> {
 
 /// Adds the founding members. They join with the conversation itself, not by events.
 async fn found(
-    tx: &Tx,
+    tx: &mut Tx,
     conversation: &Conversation,
     owner: UserId,
     others: &[UserId],
@@ -166,14 +168,18 @@ async fn found(
         ConversationKind::Group | ConversationKind::Channel | ConversationKind::Room => Role::Owner,
     };
     let others = others.iter().map(|id| (*id, Role::Member));
-    let rows = std::iter::once((owner, owners_role))
+    let founders: Vec<_> = std::iter::once((owner, owners_role))
         .chain(others)
-        .map(|(user_id, role)| {
-            members::row(conversation.id, user_id, role, conversation.created_at, 0)
-        });
+        .collect();
+    let rows = founders
+        .iter()
+        .map(|(user_id, role)| members::row(conversation, *user_id, *role, 0, conversation.stamp));
     member::Entity::insert_many(rows)
         .exec_without_returning(&tx.db)
         .await?;
+    for (user_id, _) in founders {
+        tx.tell(user_id, UserNotice::Memberships);
+    }
     Ok(())
 }
 

@@ -5,17 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backchannel_entities::{
-    ConversationId, SessionId, Timestamp, conversation, conversation_event,
+    ConversationId, SessionId, Timestamp, UserId, conversation, conversation_event,
 };
 use futures_util::future::BoxFuture;
-use sea_orm::sea_query::{Expr, Func};
+use sea_orm::sea_query::{Asterisk, Expr, Func, Query};
 use sea_orm::{
-    ColumnTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter,
-    QuerySelect,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, ExprTrait,
+    FromQueryResult, QuerySelect,
 };
+use tokio::sync::OnceCell;
 use tracing::Instrument as _;
 
-use crate::bus::Bus;
+use crate::bus::{Bus, News, UserNotice};
 use crate::clock::Clock;
 use crate::db::{DatabaseUrl, Db, StatementLog};
 use crate::error::Unauthenticated;
@@ -23,6 +24,7 @@ use crate::event::Event;
 use crate::limits;
 use crate::passwords::Passwords;
 use crate::sessions::SignedIn;
+use crate::stamps::Stamps;
 use crate::tokens::AccessTokens;
 use crate::{Error, Result};
 
@@ -143,12 +145,7 @@ impl Domain {
 }
 
 async fn migrated(settings: &Settings) -> Result<Db> {
-    let connect = async {
-        let db = Db::connect(&settings.database, settings.database_pool).await?;
-        db.migrate(&settings.database).await?;
-        Ok(db)
-    };
-    connect
+    Db::open(&settings.database, settings.database_pool)
         .await
         .map_err(|error| crate::db::unavailable(&settings.database, error))
 }
@@ -210,13 +207,14 @@ impl Cx {
             let mut tx = Tx {
                 db: handles.db.begin().await?,
                 clock: handles.clock.clone(),
-                events: Vec::new(),
-                ended: Vec::new(),
+                stamps: handles.db.stamps,
+                stamp: OnceCell::new(),
+                news: News::default(),
             };
             match work(&mut tx).await {
                 Ok(value) => {
                     tx.db.commit().await?;
-                    handles.bus.publish(tx.events, tx.ended);
+                    handles.bus.publish(tx.news);
                     Ok(value)
                 }
                 Err(error) => {
@@ -238,8 +236,9 @@ impl Cx {
 pub(crate) struct Tx {
     pub(crate) db: DatabaseTransaction,
     clock: Clock,
-    events: Vec<Arc<Event>>,
-    ended: Vec<SessionId>,
+    stamps: Stamps,
+    stamp: OnceCell<i64>,
+    news: News,
 }
 
 impl Tx {
@@ -270,16 +269,35 @@ impl Tx {
         use conversation::Column;
         // The lock may be long in coming; time must not run backwards over the sequence.
         let latest = Func::greatest([Expr::col(Column::LastActiveAt), Expr::value(self.now())]);
-        let rows = conversation::Entity::update_many()
-            .col_expr(Column::LastSeq, Expr::col(Column::LastSeq).add(count))
-            .col_expr(Column::LastActiveAt, latest.into())
-            .filter(Column::Id.eq(id))
-            .filter(Column::LastSeq.lte(limits::SEQ - count))
-            .exec_with_returning(&self.db)
-            .await?;
-        rows.into_iter()
-            .next()
-            .ok_or(Error::NotFound("conversation"))
+        let own = match self.stamp.get() {
+            Some(stamp) => Expr::value(*stamp),
+            None => self.stamps.take(&self.db).await?,
+        };
+        let greatest = Func::greatest([Expr::col(Column::Stamp), own.clone()]);
+        let returned = [
+            Expr::col(Asterisk),
+            Expr::cust_with_exprs(r#"$1 AS "own_stamp""#, [own]),
+        ];
+        let update = Query::update()
+            .table(conversation::Entity)
+            .value(Column::LastSeq, Expr::col(Column::LastSeq).add(count))
+            .value(Column::LastActiveAt, latest)
+            .value(Column::Stamp, greatest)
+            .and_where(Column::Id.eq(id))
+            .and_where(Column::LastSeq.lte(limits::SEQ - count))
+            .returning(Query::returning().exprs(returned))
+            .take();
+        let row = self.db.query_one(&update).await?;
+        let row = row.ok_or(Error::NotFound("conversation"))?;
+        // An error means that it is known already.
+        let _ = self.stamp.set(row.try_get("", "own_stamp")?);
+        Ok(conversation::Model::from_query_result(&row, "")?)
+    }
+
+    /// The transaction's stamp. After [`Tx::allocate`] it is at hand.
+    pub(crate) async fn stamp(&self) -> Result<i64> {
+        let ask = || self.stamps.take_number(&self.db);
+        self.stamp.get_or_try_init(ask).await.copied()
     }
 
     /// Writes the events' rows and publishes the events after the commit: the one way for
@@ -291,12 +309,18 @@ impl Tx {
                 .exec_without_returning(&self.db)
                 .await?;
         }
-        self.events.extend(events.into_iter().map(Arc::new));
+        self.news.events.extend(events.into_iter().map(Arc::new));
         Ok(())
+    }
+
+    /// Tells a user's own streams something, on whichever node they are, once the
+    /// transaction has committed.
+    pub(crate) fn tell(&mut self, user_id: UserId, notice: UserNotice) {
+        self.news.notices.push((user_id, notice));
     }
 
     /// Ends the streams and sockets of a session once the transaction has committed.
     pub(crate) fn end_session(&mut self, session_id: SessionId) {
-        self.ended.push(session_id);
+        self.news.ended.push(session_id);
     }
 }

@@ -15,6 +15,7 @@ use sea_orm::{
     TransactionOptions, TransactionTrait,
 };
 
+use crate::stamps::Stamps;
 use crate::{Error, Result};
 
 /// How long to wait for a free connection before the request fails.
@@ -45,11 +46,20 @@ pub(crate) struct Db {
     /// For statements that change nothing.
     pub(crate) reader: DatabaseConnection,
     writer: DatabaseConnection,
+    pub(crate) stamps: Stamps,
     pub(crate) statements: Arc<StatementLog>,
 }
 
 impl Db {
-    pub(crate) async fn connect(url: &DatabaseUrl, pool: u32) -> Result<Self> {
+    /// Connects and brings the tables up to date.
+    pub(crate) async fn open(url: &DatabaseUrl, pool: u32) -> Result<Self> {
+        let mut db = Self::connect(url, pool).await?;
+        db.migrate(url).await?;
+        db.stamps = Stamps::prepare(&db.reader).await?;
+        Ok(db)
+    }
+
+    async fn connect(url: &DatabaseUrl, pool: u32) -> Result<Self> {
         let (mut reader, mut writer) = match url {
             DatabaseUrl::Sqlite(path) => {
                 // The writer first: it makes the file that readers expect.
@@ -69,6 +79,7 @@ impl Db {
         Ok(Self {
             reader,
             writer,
+            stamps: Stamps::Counter,
             statements,
         })
     }
@@ -76,7 +87,7 @@ impl Db {
     /// Brings the tables up to date. Safe on a database in use, with several nodes starting
     /// at once, and killed half-way: all of it is one transaction. Left to itself, sea-orm
     /// takes none on SQLite, where a first start that was killed could never be repeated.
-    pub(crate) async fn migrate(&self, url: &DatabaseUrl) -> Result<()> {
+    async fn migrate(&self, url: &DatabaseUrl) -> Result<()> {
         match url {
             DatabaseUrl::Sqlite(_) => {
                 let tx = self.begin().await?;

@@ -20,6 +20,8 @@ pub struct Event {
     pub at: Timestamp,
     /// Who did it; none for the system.
     pub actor_id: Option<UserId>,
+    /// Where it stands in the order of commits; see [`crate::stamps`].
+    pub(crate) stamp: i64,
     /// What.
     pub kind: EventKind,
     /// Users the event names, as far as whoever made it had them at hand: readers need
@@ -62,6 +64,7 @@ impl Event {
             actor_id: Set(self.actor_id),
             message_id: Set(message_id),
             user_id: Set(user_id),
+            stamp: Set(self.stamp),
         })
     }
 }

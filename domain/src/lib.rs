@@ -34,6 +34,7 @@ pub mod page;
 mod passwords;
 pub mod receipts;
 pub mod sessions;
+mod stamps;
 mod tokens;
 pub mod users;
 

@@ -11,6 +11,7 @@ use sea_orm::{
 };
 
 use crate::access::{self, Membership};
+use crate::bus::UserNotice;
 use crate::conversations::Conversation;
 use crate::cx::Tx;
 use crate::db::{in_list, page_of_each};
@@ -21,24 +22,26 @@ use crate::{Cx, Error, Result, limits, users};
 
 pub use backchannel_entities::member::{Model as Member, Role};
 
-/// A new member's row. Nothing from before joining counts as unread.
+/// A new member's row in a conversation just made or just changed. Nothing from before
+/// joining counts as unread.
 pub(crate) fn row(
-    conversation_id: ConversationId,
+    conversation: &Conversation,
     user_id: UserId,
     role: Role,
-    joined_at: Timestamp,
     joined_seq: i64,
+    stamp: i64,
 ) -> member::ActiveModel {
     member::ActiveModel {
-        conversation_id: Set(conversation_id),
+        conversation_id: Set(conversation.id),
         user_id: Set(user_id),
         role: Set(role),
-        joined_at: Set(joined_at),
+        joined_at: Set(conversation.last_active_at),
         joined_seq: Set(joined_seq),
         left_at: Set(None),
         left_seq: Set(None),
         delivered_seq: Set(joined_seq),
         read_seq: Set(joined_seq),
+        stamp: Set(stamp),
     }
 }
 
@@ -99,12 +102,12 @@ async fn join(
 ) -> Result<Conversation> {
     let count = i64::try_from(joining.len()).map_err(Error::internal)?;
     let conversation = tx.allocate(id, count).await?;
-    let (now, before) = (conversation.last_active_at, conversation.last_seq - count);
-    let positions = before + 1..;
+    let stamp = tx.stamp().await?;
+    let positions = conversation.last_seq - count + 1..;
     let rows = joining
         .iter()
         .zip(positions.clone())
-        .map(|(user_id, seq)| row(id, *user_id, Role::Member, now, seq));
+        .map(|(user_id, seq)| row(&conversation, *user_id, Role::Member, seq, stamp));
     // Who was here before comes back as a new member.
     member::Entity::insert_many(rows)
         .on_conflict(rejoin())
@@ -113,8 +116,9 @@ async fn join(
     let events = joining.iter().zip(positions).map(|(user_id, seq)| Event {
         conversation_id: id,
         seq,
-        at: now,
+        at: conversation.last_active_at,
         actor_id: Some(actor.id),
+        stamp,
         kind: EventKind::MemberJoined(*user_id),
         users: users
             .get(user_id)
@@ -124,12 +128,16 @@ async fn join(
             .collect(),
     });
     tx.record(events.collect()).await?;
+    for user_id in joining {
+        tx.tell(user_id, UserNotice::Memberships);
+    }
     Ok(conversation)
 }
 
 fn rejoin() -> OnConflict {
     use member::Column::{
-        ConversationId, DeliveredSeq, JoinedAt, JoinedSeq, LeftAt, LeftSeq, ReadSeq, Role, UserId,
+        ConversationId, DeliveredSeq, JoinedAt, JoinedSeq, LeftAt, LeftSeq, ReadSeq, Role, Stamp,
+        UserId,
     };
     OnConflict::columns([ConversationId, UserId])
         .update_columns([
@@ -140,6 +148,7 @@ fn rejoin() -> OnConflict {
             LeftSeq,
             DeliveredSeq,
             ReadSeq,
+            Stamp,
         ])
         .to_owned()
 }
@@ -178,6 +187,7 @@ async fn leave(tx: &mut Tx, actor: Arc<User>, target: Member) -> Result<Conversa
     row.left_at = Set(Some(now));
     row.left_seq = Set(Some(seq));
     row.role = Set(Role::Member);
+    row.stamp = Set(tx.stamp().await?);
     row.update(&tx.db).await?;
     if was_owner {
         inherit(tx, id).await?;
@@ -188,6 +198,7 @@ async fn leave(tx: &mut Tx, actor: Arc<User>, target: Member) -> Result<Conversa
         seq,
         at: now,
         actor_id: Some(actor.id),
+        stamp: tx.stamp().await?,
         kind: EventKind::MemberLeft(user_id),
         users: users.into_values().collect(),
     };

@@ -112,6 +112,7 @@ async fn append(
         created_at: membership.conversation.last_active_at,
         edited_at: None,
         deleted_at: None,
+        stamp: tx.stamp().await?,
     };
     let row = message::ActiveModel::from(message.clone()).reset_all();
     let key = [message::Column::SenderId, message::Column::ClientMessageId];
@@ -131,6 +132,7 @@ async fn append(
         seq: message.seq,
         at: message.created_at,
         actor_id: message.sender_id,
+        stamp: message.stamp,
         kind: EventKind::MessageSent(Arc::clone(&message)),
         users: [sender].into(),
     };
@@ -256,6 +258,7 @@ async fn change(
         seq: conversation.last_seq,
         at: now,
         actor_id: Some(actor.id),
+        stamp: tx.stamp().await?,
         kind: kind(Arc::clone(&message)),
         users: [actor].into(),
     };

@@ -41,6 +41,9 @@ pub struct Model {
     pub last_seq: i64,
     /// When something durable last happened; the order of a viewer's list.
     pub last_active_at: Timestamp,
+    /// Where its newest durable event stands in the order of commits; see
+    /// `domain::stamps`.
+    pub stamp: i64,
 }
 
 /// None is needed from this side.

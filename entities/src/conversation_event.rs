@@ -39,6 +39,8 @@ pub struct Model {
     pub message_id: Option<MessageId>,
     /// The user concerned, for events about membership.
     pub user_id: Option<UserId>,
+    /// Where it stands in the order of commits.
+    pub stamp: i64,
 }
 
 /// None is needed from this side.

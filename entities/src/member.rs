@@ -41,6 +41,8 @@ pub struct Model {
     pub delivered_seq: i64,
     /// Everything up to and including this seq has been read.
     pub read_seq: i64,
+    /// Where the last change of membership stands in the order of commits.
+    pub stamp: i64,
 }
 
 /// What it belongs to.

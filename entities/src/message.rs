@@ -31,6 +31,8 @@ pub struct Model {
     pub edited_at: Option<Timestamp>,
     /// When it was deleted.
     pub deleted_at: Option<Timestamp>,
+    /// Where its sending stands in the order of commits.
+    pub stamp: i64,
 }
 
 /// None is needed from this side.

@@ -2,7 +2,7 @@
 
 use async_graphql::{OutputType, SimpleObject};
 use backchannel_domain::page::{Page, PageArgs};
-use backchannel_domain::{Error, Timestamp};
+use backchannel_domain::{Error, Timestamp, feed};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use uuid::Uuid;
@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::conversations::Conversation;
 use crate::error::Result;
 use crate::messages::Message;
+use crate::scalars::Cursor;
 
 /// Where a page stands in its list.
 #[derive(Clone, SimpleObject)]
@@ -118,6 +119,7 @@ pub(crate) enum List {
     Conversations = 1,
     Members = 2,
     Messages = 3,
+    ViewerEvents = 4,
 }
 
 fn encode(list: List, position: &[u8]) -> String {
@@ -127,6 +129,18 @@ fn encode(list: List, position: &[u8]) -> String {
 fn decoded(list: List, cursor: &str) -> Option<Vec<u8>> {
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?;
     bytes.strip_prefix(&[list as u8]).map(<[u8]>::to_vec)
+}
+
+/// Cursor of a viewer's stream.
+pub(crate) fn stream_cursor(cursor: &feed::Cursor) -> Cursor {
+    Cursor(encode(List::ViewerEvents, &cursor.encode()))
+}
+
+/// Reads what [`stream_cursor`] made.
+pub(crate) fn parse_stream_cursor(cursor: &Cursor) -> Result<feed::Cursor> {
+    decoded(List::ViewerEvents, &cursor.0)
+        .and_then(|bytes| feed::Cursor::decode(&bytes))
+        .ok_or_else(|| Error::bad_input("after", "is not a cursor of this stream").into())
 }
 
 /// Cursor of a position in a conversation.

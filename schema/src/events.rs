@@ -3,17 +3,18 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, Interface, Object, Subscription};
+use async_graphql::{Context, ID, Interface, Object, SimpleObject, Subscription};
 use backchannel_domain::event::{Event, EventKind};
 use backchannel_domain::messages::Message as MessageRow;
-use backchannel_domain::{ConversationId, UserId, feed};
+use backchannel_domain::{ConversationId, Cx, UserId, feed};
 use futures_util::{Stream, StreamExt as _};
 
+use crate::connection::{parse_stream_cursor, stream_cursor};
 use crate::error::Result;
 use crate::id::Global as _;
 use crate::members::Member;
 use crate::messages::Message;
-use crate::scalars::{DateTime, int};
+use crate::scalars::{Cursor, DateTime, int};
 use crate::scope::Scope;
 use crate::users::User;
 
@@ -42,6 +43,13 @@ enum ConversationEvent {
 }
 
 impl ConversationEvent {
+    /// With loaders of its own: what was true for one event need not be for the next.
+    async fn fresh(cx: Cx, event: Arc<Event>) -> Self {
+        let scope = Scope::new(cx);
+        scope.loaders().prime_users(&event.users).await;
+        Self::new(scope, event)
+    }
+
     fn new(scope: Scope, event: Arc<Event>) -> Self {
         let about = event.kind.clone();
         let base = Base { scope, event };
@@ -163,6 +171,15 @@ async fn user(base: &Base, id: &UserId) -> Result<User> {
     Ok(User(base.scope.loaders().user(*id).await?))
 }
 
+/// An event, and where the viewer's stream stands with it.
+#[derive(SimpleObject)]
+struct ViewerEvent {
+    /// Give it as `after` to go on behind this event. Depends on the viewer.
+    cursor: Cursor,
+    /// What happened.
+    event: ConversationEvent,
+}
+
 #[derive(Default)]
 pub(crate) struct EventsSubscription;
 
@@ -184,12 +201,30 @@ impl EventsSubscription {
         let id = ConversationId::parse(&conversation_id)?;
         // Boxed, because what starts a stream is kept as long as the stream.
         let events = Box::pin(feed::conversation_events(&cx, id, after.map(Into::into))).await?;
-        Ok(events.then(move |event| {
-            // Loaders of its own: what was true for one event need not be for the next.
-            let scope = Scope::new(cx.clone());
+        Ok(events.then(move |event| ConversationEvent::fresh(cx.clone(), event)))
+    }
+
+    /// Everything durable for the viewer across all conversations, present and future ones:
+    /// first what `after` does not have (nothing when it is null), then live. Each event
+    /// carries a cursor; reconnecting with the last one seen misses and repeats nothing.
+    /// Events of one conversation come in order, from the viewer's joining on, which is itself
+    /// the first of them except for founding members; the viewer's own MemberLeft is the last.
+    async fn viewer_events(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The last cursor seen, or `Viewer.eventCursor`.")] after: Option<Cursor>,
+    ) -> Result<impl Stream<Item = ViewerEvent> + use<>> {
+        let cx = Scope::of(ctx).cx().clone();
+        cx.signed_in()?;
+        let after = after.as_ref().map(parse_stream_cursor).transpose()?;
+        let events = Box::pin(feed::viewer_events(&cx, after)).await?;
+        Ok(events.then(move |news| {
+            let event = ConversationEvent::fresh(cx.clone(), news.event);
             async move {
-                scope.loaders().prime_users(&event.users).await;
-                ConversationEvent::new(scope, event)
+                ViewerEvent {
+                    cursor: stream_cursor(&news.cursor),
+                    event: event.await,
+                }
             }
         }))
     }

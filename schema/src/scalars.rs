@@ -29,6 +29,26 @@ impl ScalarType for DateTime {
     }
 }
 
+/// Where a stream stands.
+#[derive(Clone)]
+pub(crate) struct Cursor(pub(crate) String);
+
+/// Where a stream stands: opaque and URL-safe. It says what has been delivered, and stays
+/// valid across restarts and nodes.
+#[Scalar(name = "Cursor")]
+impl ScalarType for Cursor {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        match value {
+            Value::String(text) => Ok(Self(text)),
+            other => Err(InputValueError::expected_type(other)),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.clone())
+    }
+}
+
 impl From<Timestamp> for DateTime {
     fn from(instant: Timestamp) -> Self {
         Self(instant)

@@ -53,14 +53,15 @@ struct AuthPayload {
     viewer: Viewer,
 }
 
-impl From<NewSession> for AuthPayload {
-    fn from(session: NewSession) -> Self {
-        Self {
+impl AuthPayload {
+    async fn new(ctx: &Context<'_>, session: NewSession) -> Result<Self> {
+        let selected = ctx.look_ahead().field("viewer");
+        Ok(Self {
             access_token: session.access_token,
             refresh_token: session.refresh_token,
             expires_at: session.expires_at.into(),
-            viewer: Viewer(Scope::new(session.cx)),
-        }
+            viewer: Viewer::load(Scope::new(session.cx), selected).await?,
+        })
     }
 }
 
@@ -90,7 +91,7 @@ impl SessionsMutation {
             display_name,
         } = input;
         let new = NewUser::parse(email, phone, password, &display_name)?;
-        Ok(users::register(Scope::of(ctx).cx(), new).await?.into())
+        AuthPayload::new(ctx, users::register(Scope::of(ctx).cx(), new).await?).await
     }
 
     /// Opens a session. UNAUTHENTICATED alike for an unknown account and a wrong password.
@@ -100,9 +101,8 @@ impl SessionsMutation {
         #[graphql(desc = "Who signs in.")] input: SignInInput,
     ) -> Result<AuthPayload> {
         let credentials = Credentials::parse(input.email, input.phone, input.password)?;
-        Ok(sessions::sign_in(Scope::of(ctx).cx(), credentials)
-            .await?
-            .into())
+        let session = sessions::sign_in(Scope::of(ctx).cx(), credentials).await?;
+        AuthPayload::new(ctx, session).await
     }
 
     /// Rotates: the token given in is spent. For REFRESH_GRACE (30 s) after that it is
@@ -114,7 +114,7 @@ impl SessionsMutation {
         #[graphql(desc = "The session to renew.")] input: RefreshSessionInput,
     ) -> Result<AuthPayload> {
         let session = sessions::refresh(Scope::of(ctx).cx(), &input.refresh_token).await?;
-        Ok(session.into())
+        AuthPayload::new(ctx, session).await
     }
 
     /// Ends this session; its open subscriptions are closed at once.

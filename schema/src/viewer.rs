@@ -2,27 +2,56 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, Object};
-use backchannel_domain::ConversationId;
+use async_graphql::{Context, Lookahead, Object};
 use backchannel_domain::conversations::{self, ActivityPosition};
 use backchannel_domain::page::End;
+use backchannel_domain::{ConversationId, feed};
 
 use crate::connection::{
-    Connection, List, RawPageArgs, edges, page_cost, parse_time_cursor, time_cursor,
+    Connection, List, RawPageArgs, edges, page_cost, parse_time_cursor, stream_cursor, time_cursor,
 };
 use crate::conversations::Conversation;
 use crate::error::Result;
+use crate::scalars::Cursor;
 use crate::scope::Scope;
 use crate::users::User;
 
-pub(crate) struct Viewer(pub(crate) Scope);
+pub(crate) struct Viewer {
+    scope: Scope,
+    /// Read before all else of the viewer, where it was asked for.
+    event_cursor: Option<Cursor>,
+}
+
+impl Viewer {
+    /// The viewer in the answer to a request, ready for the fields selected of it there.
+    pub(crate) async fn load(scope: Scope, selected: Lookahead<'_>) -> Result<Self> {
+        let event_cursor = if selected.field("eventCursor").exists() {
+            Some(stream_cursor(&feed::cursor_now(scope.cx()).await?))
+        } else {
+            None
+        };
+        Ok(Self {
+            scope,
+            event_cursor,
+        })
+    }
+}
 
 /// The signed-in user, and what only that user sees.
 #[Object]
 impl Viewer {
     /// The user as others see them.
     async fn user(&self) -> Result<User> {
-        Ok(User(Arc::clone(&self.0.cx().signed_in()?.user)))
+        Ok(User(Arc::clone(&self.scope.cx().signed_in()?.user)))
+    }
+
+    /// Where `viewerEvents` stands now. It is older than anything else selected of the viewer
+    /// with it: applying the events after it to that leaves nothing out.
+    async fn event_cursor(&self) -> Result<Cursor> {
+        match &self.event_cursor {
+            Some(cursor) => Ok(cursor.clone()),
+            None => Ok(stream_cursor(&feed::cursor_now(self.scope.cx()).await?)),
+        }
     }
 
     /// The viewer's conversations, most recently active first.
@@ -49,13 +78,13 @@ impl Viewer {
             })
         })?
         .check(End::Start)?;
-        let page = conversations::list(self.0.cx(), &request).await?;
+        let page = conversations::list(self.scope.cx(), &request).await?;
         let cursor = |row: &conversations::Conversation| {
             let position = ActivityPosition::of(row);
             time_cursor(List::Conversations, position.last_active_at, position.id.0)
         };
         let (edges, nodes, page_info) = edges(&page, cursor, |row| {
-            Conversation::new(&self.0, Arc::new(row.clone()))
+            Conversation::new(&self.scope, Arc::new(row.clone()))
         });
         Ok(Connection {
             edges,
@@ -74,6 +103,6 @@ impl ViewerQuery {
     async fn viewer(&self, ctx: &Context<'_>) -> Result<Viewer> {
         let scope = Scope::of(ctx);
         scope.cx().signed_in()?;
-        Ok(Viewer(scope.clone()))
+        Viewer::load(scope.clone(), ctx.look_ahead()).await
     }
 }

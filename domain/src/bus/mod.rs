@@ -1,44 +1,57 @@
 //! How news travels after a commit: within the node at once, between nodes as a hint.
 //!
-//! 1. [`Bus::publish`] hands committed events to this node's [`Hub`]s, which pass them on
-//!    to every open stream of the conversation.
-//! 2. With Redis it also sends the other nodes a hint: conversation and seq, no more.
-//! 3. A hub that learns of a seq it has not seen reads the database up to it. So hints
-//!    may be lost, late, doubled or out of order.
-//! 4. A sweep compares the hubs with the database twice a second: hints that never came
-//!    are made up for. It also looks for sessions that other nodes ended.
+//! 1. [`Bus::publish`] hands what was committed to what is open on this node ([`local`]): each
+//!    conversation's [`hub`] passes its events on to the conversation's own streams, and to the
+//!    [`viewer`]s whose streams bring everything.
+//! 2. With [`redis`] it also tells the other nodes, under the [`topic`] concerned: of events
+//!    only that there are some, up to which seq.
+//! 3. A hub that learns of a seq it has not seen reads the database up to it. So what nodes
+//!    tell each other may be lost, late, doubled or out of order.
+//! 4. A sweep asks the database twice a second what has been committed since it last did:
+//!    what was never told is made up for.
 
+mod hub;
 mod local;
 mod redis;
 mod registry;
+mod topic;
+mod user;
+mod viewer;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use backchannel_entities::{ConversationId, SessionId, Timestamp, conversation, session};
+use backchannel_entities::{
+    ConversationId, SessionId, Timestamp, UserId, conversation_event, member, message, session,
+};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::Result;
 use crate::clock::Clock;
-use crate::db::{Db, in_list};
+use crate::db::Db;
 use crate::event::Event;
+use crate::feed::Reader;
+use crate::stamps::Snapshot;
 
+use self::local::Local;
 use self::redis::Redis;
-use self::registry::Registry;
+use self::topic::{ConversationNotice, Topic};
+use self::user::UserHub;
 
-pub(crate) use self::local::{Following, Hub};
+pub(crate) use self::hub::Following;
+pub(crate) use self::topic::UserNotice;
+pub(crate) use self::user::FollowingUser;
+pub(crate) use self::viewer::{FollowingViewer, ViewerNews};
 
-/// How often the database is compared with what streams have seen, and looked at for ended
-/// sessions. A removal or an ended session must be felt within a second although its hint
-/// was lost, which a node learns late or never: Redis froze, or the other node died.
+/// How often the database is asked what is new. A removal or an ended session must be felt
+/// within a second although nobody told, which a node learns late or never: Redis froze, or
+/// the other node died.
 const SWEEP: Duration = Duration::from_millis(500);
 /// How much further back than the last look ended sessions are looked for: clocks of nodes
 /// may differ by this much.
 const SKEW: Duration = Duration::from_secs(60);
-/// Conversations compared in one statement.
-const SWEEP_CHUNK: usize = 512;
 
 /// A node's end of the bus. Cheap to clone.
 #[derive(Clone)]
@@ -47,34 +60,54 @@ pub(crate) struct Bus(Arc<Ends>);
 struct Ends {
     db: Db,
     clock: Clock,
-    hubs: Arc<Registry<ConversationId, Hub>>,
-    sessions: Arc<Registry<SessionId, SessionEnding>>,
+    reader: Reader,
+    local: Arc<Local>,
     redis: Option<Redis>,
     /// Asks for a sweep now.
     sweep: Arc<Notify>,
     stopping: CancellationToken,
 }
 
+/// What a transaction has to tell once it is committed.
+#[derive(Default)]
+pub(crate) struct News {
+    pub(crate) events: Vec<Arc<Event>>,
+    pub(crate) notices: Vec<(UserId, UserNotice)>,
+    pub(crate) ended: Vec<SessionId>,
+}
+
+impl Ends {
+    async fn subscribe(&self, topics: Vec<Topic>) {
+        if let Some(redis) = &self.redis {
+            redis.subscribe(topics).await;
+        }
+    }
+
+    /// Says that a topic is perhaps not needed any more.
+    fn interest_changed(&self, topic: Topic) {
+        if let Some(redis) = &self.redis {
+            redis.interest_changed(topic);
+        }
+    }
+}
+
 impl Bus {
     /// Joins the bus; Redis may be away and come later.
     pub(crate) fn start(db: Db, clock: Clock, redis_url: Option<&str>) -> Result<Self> {
-        let hubs = Arc::new(Registry::default());
-        let sessions = Arc::new(Registry::default());
+        let local = Arc::new(Local::default());
         let sweep = Arc::new(Notify::new());
         let stopping = CancellationToken::new();
-        let inbox = Inbox {
-            hubs: Arc::clone(&hubs),
-            sessions: Arc::clone(&sessions),
-            reconnected: Arc::clone(&sweep),
-        };
         let redis = redis_url
-            .map(|url| Redis::start(url, inbox, stopping.clone()))
+            .map(|url| {
+                let (local, sweep) = (Arc::clone(&local), Arc::clone(&sweep));
+                Redis::start(url, local, sweep, stopping.clone())
+            })
             .transpose()?;
         let bus = Self(Arc::new(Ends {
+            reader: Reader::start(db.reader.clone()),
             db,
             clock,
-            hubs,
-            sessions,
+            local,
             redis,
             sweep,
             stopping,
@@ -85,49 +118,64 @@ impl Bus {
 
     /// Tells everyone what has been committed. Never waits and never fails: whoever is not
     /// reached reads the database.
-    pub(crate) fn publish(&self, events: Vec<Arc<Event>>, ended: Vec<SessionId>) {
+    pub(crate) fn publish(&self, news: News) {
         if let Some(redis) = &self.0.redis {
-            // One hint a conversation: the highest seq stands for those before it.
-            for (index, event) in events.iter().enumerate() {
-                let later = &events[index + 1..];
+            // One notice a conversation: the highest seq stands for those before it.
+            for (index, event) in news.events.iter().enumerate() {
+                let later = &news.events[index + 1..];
                 if !later
                     .iter()
                     .any(|later| later.conversation_id == event.conversation_id)
                 {
-                    redis.hint_conversation(event.conversation_id, event.seq);
+                    let topic = Topic::Conversation(event.conversation_id);
+                    redis.tell(topic, &ConversationNotice::Seq(event.seq));
                 }
             }
-            ended.iter().for_each(|id| redis.hint_session_ended(*id));
-        }
-        for event in events {
-            if let Some(hub) = self.0.hubs.get(&event.conversation_id) {
-                hub.offer(event);
+            for (user_id, notice) in &news.notices {
+                redis.tell(Topic::User(*user_id), notice);
+            }
+            for id in &news.ended {
+                redis.tell_session_ended(*id);
             }
         }
-        for id in ended {
-            self.0.sessions.get(&id).inspect(|ending| ending.0.cancel());
-        }
+        self.0.local.publish(news);
+    }
+
+    /// Reads the log for streams; what many ask for at once is read once.
+    pub(crate) fn reader(&self) -> &Reader {
+        &self.0.reader
     }
 
     /// Follows a conversation's events from now on.
     pub(crate) async fn follow(&self, id: ConversationId) -> Result<Following> {
-        let hub = self.0.hubs.get_or_insert_with(id, || {
-            let redis = self.0.redis.clone();
-            Hub::new(id, self.0.db.clone(), Arc::clone(&self.0.hubs), redis)
-        });
-        hub.follow().await
+        self.0.follow(id).await
+    }
+
+    /// Follows the events of all conversations of a user from now on.
+    pub(crate) async fn follow_viewer(&self, id: UserId) -> Result<FollowingViewer> {
+        self.0.follow_viewer(id).await
+    }
+
+    /// Follows what is told about a user from now on.
+    pub(crate) async fn follow_user(&self, id: UserId) -> FollowingUser {
+        let hub = self.0.local.users.get_or_insert_with(id, UserHub::new);
+        let following = FollowingUser {
+            id,
+            notices: hub.notices.subscribe(),
+            hub,
+            ends: Arc::clone(&self.0),
+        };
+        self.0.subscribe(vec![Topic::User(id)]).await;
+        following
     }
 
     /// Follows a session: the token is cancelled within a second of its end, on any node.
     pub(crate) fn watch_session(&self, id: SessionId) -> SessionWatch {
-        let ending = self
-            .0
-            .sessions
-            .get_or_insert_with(id, || SessionEnding(CancellationToken::new()));
+        let make = || SessionEnding(CancellationToken::new());
         SessionWatch {
             id,
-            ending,
-            registry: Arc::clone(&self.0.sessions),
+            ending: self.0.local.sessions.get_or_insert_with(id, make),
+            local: Arc::clone(&self.0.local),
         }
     }
 
@@ -136,7 +184,7 @@ impl Bus {
     }
 
     pub(crate) fn open_feeds(&self) -> usize {
-        self.0.hubs.keys().len()
+        self.0.local.topics().len()
     }
 
     pub(crate) fn stop(&self) {
@@ -145,13 +193,16 @@ impl Bus {
 
     async fn sweep_until_stopped(self) {
         let mut sessions_seen = self.0.clock.now();
+        let mut seen: Option<Snapshot> = None;
         loop {
             tokio::select! {
                 () = self.0.stopping.cancelled() => return,
                 () = self.0.sweep.notified() => {}
                 () = tokio::time::sleep(SWEEP) => {}
             }
-            self.forget_unheld();
+            for topic in self.0.local.forget_unheld() {
+                self.0.interest_changed(topic);
+            }
             let now = self.0.clock.now();
             match self.sweep_sessions(sessions_seen.minus(SKEW)).await {
                 Ok(()) => sessions_seen = now,
@@ -159,40 +210,42 @@ impl Bus {
                     tracing::warn!(%error, "looking for ended sessions failed; trying again");
                 }
             }
-            if let Err(error) = self.sweep_conversations().await {
-                tracing::warn!(%error, "looking for missed events failed; trying again");
+            match self.sweep_commits(seen.as_ref()).await {
+                Ok(snapshot) => seen = Some(snapshot),
+                Err(error) => {
+                    tracing::warn!(%error, "looking for missed events failed; trying again");
+                }
             }
         }
     }
 
-    fn forget_unheld(&self) {
-        self.0.sessions.forget_unheld();
-        for id in self.0.hubs.forget_unheld() {
-            self.0
-                .redis
-                .as_ref()
-                .inspect(|redis| redis.interest_changed(id));
+    /// Tells what is open here of all that was committed since `seen`. Answers the present
+    /// snapshot: older than what is then read, so that nothing falls between two sweeps.
+    async fn sweep_commits(&self, seen: Option<&Snapshot>) -> Result<Snapshot> {
+        let Ends { db, local, .. } = &*self.0;
+        let snapshot = db.stamps.snapshot(&db.reader).await?;
+        let Some(seen) = seen.filter(|seen| **seen != snapshot && !local.is_idle()) else {
+            return Ok(snapshot);
+        };
+        for (id, seq) in last_seqs_since(db, seen).await? {
+            local.hubs.get(&id).inspect(|hub| hub.hint(seq));
         }
-    }
-
-    async fn sweep_conversations(&self) -> Result<()> {
-        for ids in self.0.hubs.keys().chunks(SWEEP_CHUNK) {
-            let heads: Vec<(ConversationId, i64)> = conversation::Entity::find()
-                .select_only()
-                .columns([conversation::Column::Id, conversation::Column::LastSeq])
-                .filter(conversation::Column::Id.is_in(in_list(ids)))
-                .into_tuple()
-                .all(&self.0.db.reader)
-                .await?;
-            for (id, last_seq) in heads {
-                self.0.hubs.get(&id).inspect(|hub| hub.hint(last_seq));
-            }
+        let joined: Vec<UserId> = member::Entity::find()
+            .select_only()
+            .column(member::Column::UserId)
+            .distinct()
+            .filter(seen.is_later(member::Column::Stamp))
+            .into_tuple()
+            .all(&db.reader)
+            .await?;
+        for id in joined {
+            local.tell_user(id, UserNotice::Memberships);
         }
-        Ok(())
+        Ok(snapshot)
     }
 
     async fn sweep_sessions(&self, since: Timestamp) -> Result<()> {
-        if self.0.sessions.keys().is_empty() {
+        if self.0.local.sessions.is_empty() {
             return Ok(());
         }
         let ended: Vec<SessionId> = session::Entity::find()
@@ -203,17 +256,34 @@ impl Bus {
             .all(&self.0.db.reader)
             .await?;
         for id in ended {
-            self.0.sessions.get(&id).inspect(|ending| ending.0.cancel());
+            self.0.local.end_session(id);
         }
         Ok(())
     }
 }
 
-/// Where hints of other nodes go.
-struct Inbox {
-    hubs: Arc<Registry<ConversationId, Hub>>,
-    sessions: Arc<Registry<SessionId, SessionEnding>>,
-    reconnected: Arc<Notify>,
+/// How far each conversation came in which something was committed since `seen`.
+async fn last_seqs_since(db: &Db, seen: &Snapshot) -> Result<Vec<(ConversationId, i64)>> {
+    let messages = message::Entity::find()
+        .select_only()
+        .column(message::Column::ConversationId)
+        .column_as(message::Column::Seq.max(), "last_seq")
+        .filter(seen.is_later(message::Column::Stamp))
+        .group_by(message::Column::ConversationId);
+    let events = conversation_event::Entity::find()
+        .select_only()
+        .column(conversation_event::Column::ConversationId)
+        .column_as(conversation_event::Column::Seq.max(), "last_seq")
+        .filter(seen.is_later(conversation_event::Column::Stamp))
+        .group_by(conversation_event::Column::ConversationId);
+    let mut seqs = messages.into_tuple().all(&db.reader).await?;
+    seqs.extend(
+        events
+            .into_tuple::<(ConversationId, i64)>()
+            .all(&db.reader)
+            .await?,
+    );
+    Ok(seqs)
 }
 
 /// Cancelled when its session ends.
@@ -223,7 +293,7 @@ struct SessionEnding(CancellationToken);
 pub struct SessionWatch {
     id: SessionId,
     ending: Arc<SessionEnding>,
-    registry: Arc<Registry<SessionId, SessionEnding>>,
+    local: Arc<Local>,
 }
 
 impl SessionWatch {
@@ -235,6 +305,6 @@ impl SessionWatch {
 
 impl Drop for SessionWatch {
     fn drop(&mut self) {
-        self.registry.forget_if_last(&self.id, &self.ending);
+        self.local.sessions.forget_if_last(&self.id, &self.ending);
     }
 }

@@ -8,19 +8,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use backchannel_entities::{ConversationId, SessionId};
+use backchannel_entities::SessionId;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind, RedisResult, Value};
-use tokio::sync::{mpsc, oneshot};
+use serde::Serialize;
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use crate::{Error, Result};
 
-use super::Inbox;
-
-const CONVERSATIONS: &str = "backchannel:conversation:";
-const SESSIONS: &str = "backchannel:sessions";
+use super::local::Local;
+use super::topic::{SESSIONS, Told, Topic};
 
 /// Hints and changes of interest waiting for the connection. Hints beyond are dropped:
 /// the sweep makes up for them.
@@ -42,16 +40,22 @@ pub(super) struct Redis {
 enum Order {
     /// Tell other nodes.
     Publish { channel: String, payload: String },
-    /// Subscribe or unsubscribe, whichever the registry of hubs says by then. So an
-    /// unsubscription can never overtake the subscription of a newer hub.
+    /// Subscribe or unsubscribe, whichever is needed by then. So an unsubscription can never
+    /// overtake the subscription of a newer hub.
     Interest {
-        id: ConversationId,
+        topics: Vec<Topic>,
         done: Option<oneshot::Sender<()>>,
     },
 }
 
 impl Redis {
-    pub(super) fn start(url: &str, inbox: Inbox, stopping: CancellationToken) -> Result<Self> {
+    /// Connects, and stays connected; `reconnected` is notified each time that it is so.
+    pub(super) fn start(
+        url: &str,
+        local: Arc<Local>,
+        reconnected: Arc<Notify>,
+        stopping: CancellationToken,
+    ) -> Result<Self> {
         let resp3 = if url.contains('?') {
             "&protocol=resp3"
         } else {
@@ -67,7 +71,8 @@ impl Redis {
         let connected = Arc::new(AtomicBool::new(false));
         let carrier = Carrier {
             client,
-            inbox: Arc::new(inbox),
+            local,
+            reconnected,
             queue,
             connected: Arc::clone(&connected),
         };
@@ -84,11 +89,14 @@ impl Redis {
         self.connected.load(Ordering::Relaxed)
     }
 
-    pub(super) fn hint_conversation(&self, id: ConversationId, seq: i64) {
-        self.publish(channel(id), seq.to_string());
+    /// Tells the other nodes.
+    pub(super) fn tell(&self, topic: Topic, notice: &impl Serialize) {
+        if let Ok(payload) = serde_json::to_string(notice) {
+            self.publish(topic.channel(), payload);
+        }
     }
 
-    pub(super) fn hint_session_ended(&self, id: SessionId) {
+    pub(super) fn tell_session_ended(&self, id: SessionId) {
         self.publish(SESSIONS.to_owned(), id.to_string());
     }
 
@@ -99,12 +107,12 @@ impl Redis {
         }
     }
 
-    /// Subscribes to a conversation's hints. Returns when Redis has confirmed it, or when
+    /// Subscribes to what is told under these topics. Returns when Redis has confirmed it, or when
     /// it cannot: then the sweep stands in until it can.
-    pub(super) async fn subscribe(&self, id: ConversationId) {
+    pub(super) async fn subscribe(&self, topics: Vec<Topic>) {
         let (done, confirmed) = oneshot::channel();
         let order = Order::Interest {
-            id,
+            topics,
             done: Some(done),
         };
         let ask = async {
@@ -115,20 +123,18 @@ impl Redis {
         let _ = tokio::time::timeout(HEARTBEAT, ask).await;
     }
 
-    /// Says that a hub was closed.
-    pub(super) fn interest_changed(&self, id: ConversationId) {
+    /// Says that a topic is perhaps not needed any more.
+    pub(super) fn interest_changed(&self, topic: Topic) {
+        let topics = vec![topic];
         // Lost on a full queue, this leaves a subscription too many until the next reconnect.
-        let _ = self.orders.try_send(Order::Interest { id, done: None });
+        let _ = self.orders.try_send(Order::Interest { topics, done: None });
     }
-}
-
-fn channel(id: ConversationId) -> String {
-    format!("{CONVERSATIONS}{id}")
 }
 
 struct Carrier {
     client: Client,
-    inbox: Arc<Inbox>,
+    local: Arc<Local>,
+    reconnected: Arc<Notify>,
     queue: mpsc::Receiver<Order>,
     connected: Arc<AtomicBool>,
 }
@@ -144,7 +150,7 @@ impl Carrier {
                     (pause, told) = (RETRY.0, false);
                     self.connected.store(true, Ordering::Relaxed);
                     // Whatever was said while nobody listened is in the database.
-                    self.inbox.reconnected.notify_one();
+                    self.reconnected.notify_one();
                     self.carry(connection, dropped).await
                 }
                 Err(error) => Err(error),
@@ -164,7 +170,7 @@ impl Carrier {
 
     /// A connection that is subscribed to all that this node follows.
     async fn connect(&self) -> RedisResult<(MultiplexedConnection, CancellationToken)> {
-        let (inbox, dropped) = (Arc::clone(&self.inbox), CancellationToken::new());
+        let (local, dropped) = (Arc::clone(&self.local), CancellationToken::new());
         let on_drop = dropped.clone();
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(HEARTBEAT))
@@ -173,7 +179,7 @@ impl Carrier {
                 if push.kind == PushKind::Disconnection {
                     on_drop.cancel();
                 } else {
-                    inbox.take(&push);
+                    take(&local, &push);
                 }
                 Ok::<(), redis::aio::SendError>(())
             });
@@ -182,9 +188,8 @@ impl Carrier {
             .get_multiplexed_async_connection_with_config(&config)
             .await?;
         connection.subscribe(SESSIONS).await?;
-        for ids in self.inbox.hubs.keys().chunks(BATCH) {
-            let channels: Vec<String> = ids.iter().copied().map(channel).collect();
-            connection.subscribe(channels).await?;
+        for topics in self.local.topics().chunks(BATCH) {
+            connection.subscribe(channels(topics.iter())).await?;
         }
         Ok((connection, dropped))
     }
@@ -226,11 +231,18 @@ impl Carrier {
                 Order::Publish { channel, payload } => {
                     hints.publish(channel, payload).ignore();
                 }
-                Order::Interest { id, done } => {
-                    if self.inbox.hubs.get(&id).is_some() {
-                        connection.subscribe(channel(id)).await?;
-                    } else {
-                        connection.unsubscribe(channel(id)).await?;
+                Order::Interest { topics, done } => {
+                    let (needed, unneeded): (Vec<_>, Vec<_>) =
+                        topics.iter().partition(|topic| self.local.needs(**topic));
+                    for topics in needed.chunks(BATCH) {
+                        connection
+                            .subscribe(channels(topics.iter().copied()))
+                            .await?;
+                    }
+                    for topics in unneeded.chunks(BATCH) {
+                        connection
+                            .unsubscribe(channels(topics.iter().copied()))
+                            .await?;
                     }
                     drop(done);
                 }
@@ -255,29 +267,21 @@ impl Carrier {
     }
 }
 
-impl Inbox {
-    /// Acts on a hint. Anything malformed is not ours.
-    fn take(&self, push: &PushInfo) {
-        let (PushKind::Message, [Value::BulkString(channel), Value::BulkString(payload)]) =
-            (&push.kind, push.data.as_slice())
-        else {
-            return;
-        };
-        let (Ok(channel), Ok(payload)) = (str::from_utf8(channel), str::from_utf8(payload)) else {
-            return;
-        };
-        if channel == SESSIONS {
-            if let Ok(id) = Uuid::parse_str(payload) {
-                self.sessions
-                    .get(&SessionId(id))
-                    .inspect(|ending| ending.0.cancel());
-            }
-        } else if let Some(id) = channel.strip_prefix(CONVERSATIONS)
-            && let (Ok(id), Ok(seq)) = (Uuid::parse_str(id), payload.parse())
-        {
-            self.hubs
-                .get(&ConversationId(id))
-                .inspect(|hub| hub.hint(seq));
-        }
+fn channels<'t>(topics: impl Iterator<Item = &'t Topic>) -> Vec<String> {
+    topics.map(|topic| topic.channel()).collect()
+}
+
+/// Acts on what another node said. Anything malformed is not ours.
+fn take(local: &Local, push: &PushInfo) {
+    let (PushKind::Message, [Value::BulkString(channel), Value::BulkString(payload)]) =
+        (&push.kind, push.data.as_slice())
+    else {
+        return;
+    };
+    if let Some(told) = str::from_utf8(channel)
+        .ok()
+        .and_then(|channel| Told::parse(channel, payload))
+    {
+        local.take(told);
     }
 }

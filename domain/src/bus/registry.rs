@@ -31,6 +31,10 @@ impl<K: Copy + Eq + Hash, V> Registry<K, V> {
         self.entries().keys().copied().collect()
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries().is_empty()
+    }
+
     /// Removes the entry if `held` is the only holder beside the registry itself. Answers
     /// whether it did.
     pub(super) fn forget_if_last(&self, key: &K, held: &Arc<V>) -> bool {

@@ -1,5 +1,5 @@
-//! The ordered stream of a conversation: replay, then live, each event once, none left
-//! out.
+//! The ordered streams of what is durable: replay, then live, each event once, none left out.
+//! Here, that of one conversation; in [`viewer`], that of all a user's.
 //!
 //! 1. Prove membership; refuse a position that does not exist.
 //! 2. Follow the hub, before anything is read: what commits from here on comes live.
@@ -8,7 +8,9 @@
 //!    fell behind, go back to 3.
 //! 5. End after the viewer's own removal.
 
-pub(crate) mod replay;
+mod cursor;
+mod reader;
+mod viewer;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +24,11 @@ use crate::access::Membership;
 use crate::bus::Following;
 use crate::event::{Event, EventKind};
 use crate::{Cx, Error, Result};
+
+pub(crate) use self::reader::{Range, Reader};
+
+pub use self::cursor::Cursor;
+pub use self::viewer::{ViewerEvent, cursor_now, viewer_events};
 
 /// Pause before the database is asked again after it failed.
 const RETRY: Duration = Duration::from_millis(500);
@@ -84,7 +91,7 @@ fn follow(
                     }
                     seen = event.seq;
                     let last = view.ends_with(&event).await;
-                    yield Arc::new(event);
+                    yield event;
                     if last {
                         return;
                     }
@@ -111,9 +118,16 @@ fn follow(
 
 impl Viewpoint {
     /// The next events of the database; waits for it while it fails.
-    async fn read_after(&self, seen: i64) -> Vec<Event> {
+    async fn read_after(&self, seen: i64) -> Vec<Arc<Event>> {
         loop {
-            match replay::read(self.cx.read(), self.id, seen).await {
+            match self
+                .cx
+                .handles()
+                .bus
+                .reader()
+                .read(Range::after(self.id, seen))
+                .await
+            {
                 Ok(events) if !events.is_empty() => return events,
                 Ok(_) => {
                     tracing::error!(conversation.id = %self.id, seq = seen, "an announced event cannot be read")

@@ -1,0 +1,74 @@
+//! What nodes tell each other, and under which address. All of it may be lost, late or
+//! doubled: whoever hears it compares with what is known, or reads the database.
+
+use backchannel_entities::{ConversationId, SessionId, UserId};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The channel of ended sessions, to which every node listens.
+pub(super) const SESSIONS: &str = "backchannel:sessions";
+
+const CONVERSATION: &str = "backchannel:conversation:";
+const USER: &str = "backchannel:user:";
+
+/// An address that a node listens to while its clients need it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Topic {
+    /// What happens in a conversation.
+    Conversation(ConversationId),
+    /// What concerns a user.
+    User(UserId),
+}
+
+impl Topic {
+    /// Its Redis channel.
+    pub(super) fn channel(self) -> String {
+        match self {
+            Self::Conversation(id) => format!("{CONVERSATION}{id}"),
+            Self::User(id) => format!("{USER}{id}"),
+        }
+    }
+}
+
+/// Told about a conversation.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ConversationNotice {
+    /// Events up to this seq exist.
+    Seq(i64),
+}
+
+/// Told about a user.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum UserNotice {
+    /// The user has joined conversations.
+    Memberships,
+}
+
+/// A message from another node, or from this one by way of Redis.
+pub(super) enum Told {
+    Conversation(ConversationId, ConversationNotice),
+    User(UserId, UserNotice),
+    SessionEnded(SessionId),
+}
+
+impl Told {
+    /// Reads a message. Anything malformed is not ours.
+    pub(super) fn parse(channel: &str, payload: &[u8]) -> Option<Self> {
+        fn read<T: DeserializeOwned>(id: &str, payload: &[u8]) -> Option<(Uuid, T)> {
+            let id = Uuid::parse_str(id).ok()?;
+            Some((id, serde_json::from_slice(payload).ok()?))
+        }
+        if channel == SESSIONS {
+            let id = Uuid::try_parse_ascii(payload).ok()?;
+            Some(Self::SessionEnded(SessionId(id)))
+        } else if let Some(id) = channel.strip_prefix(CONVERSATION) {
+            read(id, payload).map(|(id, told)| Self::Conversation(ConversationId(id), told))
+        } else {
+            let (id, told) = read(channel.strip_prefix(USER)?, payload)?;
+            Some(Self::User(UserId(id), told))
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Within a node: one [`UserHub`] for each user whom somebody here wants to hear about.
+
+use std::sync::Arc;
+
+use backchannel_entities::UserId;
+use tokio::sync::broadcast;
+
+use super::Ends;
+use super::topic::{Topic, UserNotice};
+
+/// Notices a listener may be behind before it must look for itself.
+const BEHIND: usize = 16;
+
+/// Passes on what is told about a user.
+pub(super) struct UserHub {
+    pub(super) notices: broadcast::Sender<UserNotice>,
+}
+
+impl UserHub {
+    pub(super) fn new() -> Self {
+        let (notices, _) = broadcast::channel(BEHIND);
+        Self { notices }
+    }
+}
+
+/// A hold on a user's hub.
+pub(crate) struct FollowingUser {
+    pub(super) id: UserId,
+    pub(super) hub: Arc<UserHub>,
+    pub(super) ends: Arc<Ends>,
+    /// What is told from now on. One that lags has missed something and must look for itself.
+    pub(crate) notices: broadcast::Receiver<UserNotice>,
+}
+
+impl Drop for FollowingUser {
+    fn drop(&mut self) {
+        if self.ends.local.users.forget_if_last(&self.id, &self.hub) {
+            self.ends.interest_changed(Topic::User(self.id));
+        }
+    }
+}
