@@ -68,7 +68,7 @@ impl Domain {
     /// When the database cannot be used.
     pub async fn start(settings: Settings, clock: Clock) -> Result<Self> {
         let db = migrated(&settings).await?;
-        let bus = Bus::start(db.clone(), clock.clone(), settings.redis_url.as_deref())?;
+        let bus = Bus::start(db.clone(), clock.clone(), settings.redis_url.as_deref()).await?;
         Ok(Self(Arc::new(Handles {
             bus,
             passwords: Passwords::new()?,

@@ -93,7 +93,9 @@ impl Ends {
 
 impl Bus {
     /// Joins the bus; Redis may be away and come later.
-    pub(crate) fn start(db: Db, clock: Clock, redis_url: Option<&str>) -> Result<Self> {
+    pub(crate) async fn start(db: Db, clock: Clock, redis_url: Option<&str>) -> Result<Self> {
+        // Before anything can be open: the first sweep looks for what came since.
+        let seen = db.stamps.snapshot(&db.reader).await?;
         let local = Arc::new(Local::default());
         let sweep = Arc::new(Notify::new());
         let stopping = CancellationToken::new();
@@ -112,7 +114,7 @@ impl Bus {
             sweep,
             stopping,
         }));
-        tokio::spawn(bus.clone().sweep_until_stopped());
+        tokio::spawn(bus.clone().sweep_until_stopped(seen));
         Ok(bus)
     }
 
@@ -191,9 +193,8 @@ impl Bus {
         self.0.stopping.cancel();
     }
 
-    async fn sweep_until_stopped(self) {
+    async fn sweep_until_stopped(self, mut seen: Snapshot) {
         let mut sessions_seen = self.0.clock.now();
-        let mut seen: Option<Snapshot> = None;
         loop {
             tokio::select! {
                 () = self.0.stopping.cancelled() => return,
@@ -210,8 +211,8 @@ impl Bus {
                     tracing::warn!(%error, "looking for ended sessions failed; trying again");
                 }
             }
-            match self.sweep_commits(seen.as_ref()).await {
-                Ok(snapshot) => seen = Some(snapshot),
+            match self.sweep_commits(&seen).await {
+                Ok(snapshot) => seen = snapshot,
                 Err(error) => {
                     tracing::warn!(%error, "looking for missed events failed; trying again");
                 }
@@ -221,12 +222,12 @@ impl Bus {
 
     /// Tells what is open here of all that was committed since `seen`. Answers the present
     /// snapshot: older than what is then read, so that nothing falls between two sweeps.
-    async fn sweep_commits(&self, seen: Option<&Snapshot>) -> Result<Snapshot> {
+    async fn sweep_commits(&self, seen: &Snapshot) -> Result<Snapshot> {
         let Ends { db, local, .. } = &*self.0;
         let snapshot = db.stamps.snapshot(&db.reader).await?;
-        let Some(seen) = seen.filter(|seen| **seen != snapshot && !local.is_idle()) else {
+        if *seen == snapshot || local.is_idle() {
             return Ok(snapshot);
-        };
+        }
         for (id, seq) in last_seqs_since(db, seen).await? {
             local.hubs.get(&id).inspect(|hub| hub.hint(seq));
         }
