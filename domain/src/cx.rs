@@ -269,15 +269,15 @@ impl Tx {
         use conversation::Column;
         // The lock may be long in coming; time must not run backwards over the sequence.
         let latest = Func::greatest([Expr::col(Column::LastActiveAt), Expr::value(self.now())]);
-        let own = match self.stamp.get() {
-            Some(stamp) => Expr::value(*stamp),
-            None => self.stamps.take(&self.db).await?,
+        let mut returned = vec![Expr::col(Asterisk)];
+        let own = match self.stamps.sql() {
+            Some(sql) => {
+                returned.push(Expr::cust(format!(r#"{sql} AS "own_stamp""#)));
+                Expr::cust(sql)
+            }
+            None => Expr::value(self.stamp().await?),
         };
-        let greatest = Func::greatest([Expr::col(Column::Stamp), own.clone()]);
-        let returned = [
-            Expr::col(Asterisk),
-            Expr::cust_with_exprs(r#"$1 AS "own_stamp""#, [own]),
-        ];
+        let greatest = Func::greatest([Expr::col(Column::Stamp), own]);
         let update = Query::update()
             .table(conversation::Entity)
             .value(Column::LastSeq, Expr::col(Column::LastSeq).add(count))
@@ -289,14 +289,16 @@ impl Tx {
             .take();
         let row = self.db.query_one(&update).await?;
         let row = row.ok_or(Error::NotFound("conversation"))?;
-        // An error means that it is known already.
-        let _ = self.stamp.set(row.try_get("", "own_stamp")?);
+        if self.stamps.sql().is_some() {
+            // An error means that it is known already.
+            let _ = self.stamp.set(row.try_get("", "own_stamp")?);
+        }
         Ok(conversation::Model::from_query_result(&row, "")?)
     }
 
     /// The transaction's stamp. After [`Tx::allocate`] it is at hand.
     pub(crate) async fn stamp(&self) -> Result<i64> {
-        let ask = || self.stamps.take_number(&self.db);
+        let ask = || self.stamps.take(&self.db);
         self.stamp.get_or_try_init(ask).await.copied()
     }
 

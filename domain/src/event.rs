@@ -43,6 +43,8 @@ pub enum EventKind {
     MemberJoined(UserId),
     /// The user stopped being a member.
     MemberLeft(UserId),
+    /// The member has another role.
+    MemberRoleChanged(UserId),
 }
 
 impl Event {
@@ -55,6 +57,9 @@ impl Event {
             EventKind::MessageDeleted(message) => (Kind::MessageDeleted, Some(message.id), None),
             EventKind::MemberJoined(user_id) => (Kind::MemberJoined, None, Some(*user_id)),
             EventKind::MemberLeft(user_id) => (Kind::MemberLeft, None, Some(*user_id)),
+            EventKind::MemberRoleChanged(user_id) => {
+                (Kind::MemberRoleChanged, None, Some(*user_id))
+            }
         };
         Some(conversation_event::ActiveModel {
             conversation_id: Set(self.conversation_id),

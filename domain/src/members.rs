@@ -179,52 +179,60 @@ pub async fn remove(cx: &Cx, id: ConversationId, user_id: UserId) -> Result<Conv
 }
 
 async fn leave(tx: &mut Tx, actor: Arc<User>, target: Member) -> Result<Conversation> {
-    let id = target.conversation_id;
-    let conversation = tx.allocate(id, 1).await?;
-    let (now, seq) = (conversation.last_active_at, conversation.last_seq);
-    let (user_id, was_owner) = (target.user_id, target.role == Role::Owner);
+    let (id, user_id) = (target.conversation_id, target.user_id);
+    let heir = match target.role {
+        Role::Owner => find_heir(tx, &target).await?,
+        Role::Admin | Role::Member => None,
+    };
+    let conversation = tx.allocate(id, if heir.is_some() { 2 } else { 1 }).await?;
+    let (now, stamp) = (conversation.last_active_at, tx.stamp().await?);
+    let seq = conversation.last_seq - i64::from(heir.is_some());
     let mut row: member::ActiveModel = target.into();
     row.left_at = Set(Some(now));
     row.left_seq = Set(Some(seq));
     row.role = Set(Role::Member);
-    row.stamp = Set(tx.stamp().await?);
+    row.stamp = Set(stamp);
     row.update(&tx.db).await?;
-    if was_owner {
-        inherit(tx, id).await?;
+    let mut kinds = vec![EventKind::MemberLeft(user_id)];
+    let mut named = vec![actor.id, user_id];
+    if let Some(heir) = heir {
+        kinds.push(EventKind::MemberRoleChanged(heir.user_id));
+        named.push(heir.user_id);
+        let mut row: member::ActiveModel = heir.into();
+        row.role = Set(Role::Owner);
+        row.update(&tx.db).await?;
     }
-    let users = users::read_many(&tx.db, vec![actor.id, user_id]).await?;
-    let event = Event {
+    let users = users::read_many(&tx.db, named).await?;
+    let users: Arc<[Arc<User>]> = users.into_values().collect();
+    let events = kinds.into_iter().zip(seq..).map(|(kind, seq)| Event {
         conversation_id: id,
         seq,
         at: now,
         actor_id: Some(actor.id),
-        stamp: tx.stamp().await?,
-        kind: EventKind::MemberLeft(user_id),
-        users: users.into_values().collect(),
-    };
-    tx.record(vec![event]).await?;
+        stamp,
+        kind,
+        users: Arc::clone(&users),
+    });
+    tx.record(events.collect()).await?;
     Ok(conversation)
 }
 
-/// Makes the longest-standing admin, else member, the owner.
-async fn inherit(tx: &Tx, id: ConversationId) -> Result<()> {
+/// The longest-standing admin, else member, beside the owner who leaves.
+async fn find_heir(tx: &Tx, owner: &Member) -> Result<Option<Member>> {
     for role in [Role::Admin, Role::Member] {
         let heir = member::Entity::find()
-            .filter(member::Column::ConversationId.eq(id))
+            .filter(member::Column::ConversationId.eq(owner.conversation_id))
             .filter(member::Column::LeftAt.is_null())
             .filter(member::Column::Role.eq(role))
             .order_by_asc(member::Column::JoinedAt)
             .order_by_asc(member::Column::UserId)
             .one(&tx.db)
             .await?;
-        if let Some(heir) = heir {
-            let mut row: member::ActiveModel = heir.into();
-            row.role = Set(Role::Owner);
-            row.update(&tx.db).await?;
-            return Ok(());
+        if heir.is_some() {
+            return Ok(heir);
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Where a member stands in a conversation's list.

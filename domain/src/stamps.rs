@@ -12,7 +12,6 @@
 //!    remembered one by one, or rather conversation by conversation: there, events commit in
 //!    the order of their seqs.
 
-use sea_orm::sea_query::{Expr, SimpleExpr};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement};
 
 use crate::{Error, Result};
@@ -55,23 +54,21 @@ impl Stamps {
         })
     }
 
-    /// The transaction's stamp, as an expression for one of its statements.
-    pub(crate) async fn take(self, tx: &DatabaseTransaction) -> Result<SimpleExpr> {
+    /// An expression for the stamp of the transaction it stands in, where there is one.
+    pub(crate) fn sql(self) -> Option<String> {
         match self {
-            Self::TransactionIds { ahead } => Ok(Expr::cust(format!(
-                "(pg_current_xact_id()::text::bigint + {ahead})"
-            ))),
-            Self::Counter => Ok(Expr::value(self.take_number(tx).await?)),
+            Self::TransactionIds { ahead } => {
+                Some(format!("(pg_current_xact_id()::text::bigint + {ahead})"))
+            }
+            Self::Counter => None,
         }
     }
 
-    /// The transaction's stamp, as a number: on Postgres at the price of a round trip.
-    pub(crate) async fn take_number(self, tx: &DatabaseTransaction) -> Result<i64> {
-        let sql = match self {
-            Self::TransactionIds { ahead } => {
-                format!("SELECT pg_current_xact_id()::text::bigint + {ahead} AS stamp")
-            }
-            Self::Counter => COUNT.to_owned(),
+    /// The transaction's stamp, at the price of a statement. To be called once in it.
+    pub(crate) async fn take(self, tx: &DatabaseTransaction) -> Result<i64> {
+        let sql = match self.sql() {
+            Some(sql) => format!(r#"SELECT {sql} AS "stamp""#),
+            None => COUNT.to_owned(),
         };
         let row = tx.query_one_raw(Statement::from_string(tx.get_database_backend(), sql));
         Ok(row.await?.ok_or_else(missing)?.try_get("", "stamp")?)

@@ -16,6 +16,8 @@ pub enum Kind {
     MemberJoined,
     /// `user_id` stopped being a member.
     MemberLeft,
+    /// `user_id` has another role.
+    MemberRoleChanged,
 }
 
 /// An event. It names what it is about and carries no payload: readers are shown the

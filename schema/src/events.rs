@@ -40,6 +40,7 @@ enum ConversationEvent {
     MessageDeleted(MessageDeleted),
     MemberJoined(MemberJoined),
     MemberLeft(MemberLeft),
+    MemberRoleChanged(MemberRoleChanged),
 }
 
 impl ConversationEvent {
@@ -61,6 +62,9 @@ impl ConversationEvent {
             }
             EventKind::MemberJoined(about) => Self::MemberJoined(MemberJoined { base, about }),
             EventKind::MemberLeft(about) => Self::MemberLeft(MemberLeft { base, about }),
+            EventKind::MemberRoleChanged(about) => {
+                Self::MemberRoleChanged(MemberRoleChanged { base, about })
+            }
         }
     }
 }
@@ -152,6 +156,12 @@ event! {
     MemberLeft, UserId,
     /// The user who is no member any more.
     user: User = user
+}
+event! {
+    /// A member has another role; so far this happens to whoever inherits a conversation.
+    MemberRoleChanged, UserId,
+    /// The member, as they are now.
+    member: Member = member
 }
 
 async fn message(base: &Base, row: &Arc<MessageRow>) -> Result<Message> {

@@ -21,3 +21,4 @@ mod pages;
 mod plans;
 mod properties;
 mod sdl;
+mod viewer_events;

@@ -148,6 +148,7 @@ impl Viewpoint {
             }
             EventKind::MemberLeft(_)
             | EventKind::MemberJoined(_)
+            | EventKind::MemberRoleChanged(_)
             | EventKind::MessageSent(_)
             | EventKind::MessageEdited(_)
             | EventKind::MessageDeleted(_) => false,

@@ -221,6 +221,7 @@ fn event(row: &QueryResult) -> Result<Event, DbErr> {
             Kind::MessageDeleted => EventKind::MessageDeleted(message()?),
             Kind::MemberJoined => EventKind::MemberJoined(user_id()?),
             Kind::MemberLeft => EventKind::MemberLeft(user_id()?),
+            Kind::MemberRoleChanged => EventKind::MemberRoleChanged(user_id()?),
         }
     };
     Ok(Event {
@@ -248,7 +249,9 @@ async fn attach_users(db: &DatabaseConnection, events: &mut [Event]) -> Result<(
 
 fn named(event: &Event) -> impl Iterator<Item = UserId> + use<> {
     let subject = match &event.kind {
-        EventKind::MemberJoined(user_id) | EventKind::MemberLeft(user_id) => Some(*user_id),
+        EventKind::MemberJoined(user_id)
+        | EventKind::MemberLeft(user_id)
+        | EventKind::MemberRoleChanged(user_id) => Some(*user_id),
         EventKind::MessageSent(message)
         | EventKind::MessageEdited(message)
         | EventKind::MessageDeleted(message) => message.sender_id,

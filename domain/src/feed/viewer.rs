@@ -147,6 +147,7 @@ impl View {
             }
             EventKind::MemberLeft(_)
             | EventKind::MemberJoined(_)
+            | EventKind::MemberRoleChanged(_)
             | EventKind::MessageSent(_)
             | EventKind::MessageEdited(_)
             | EventKind::MessageDeleted(_) => {}

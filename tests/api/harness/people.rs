@@ -1,5 +1,7 @@
 //! People as values: `ann.sends(&room, "hi").await`.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::app::App;
@@ -12,13 +14,23 @@ pub(crate) const PASSWORD: &str = "correct horse battery 9";
 pub(crate) const EVENTS: &str = "subscription($id: ID!, $after: Int) {
     conversationEvents(conversationId: $id, after: $after) {
         __typename conversationId seq at actor { id displayName }
-        ... on MessageSent { message { id seq text sender { id } clientMessageId createdAt } }
-        ... on MessageEdited { message { id seq text editedAt } }
-        ... on MessageDeleted { message { id seq text deletedAt } }
+        ... on MessageSent { message { ...Message } }
+        ... on MessageEdited { message { ...Message } }
+        ... on MessageDeleted { message { ...Message } }
         ... on MemberJoined { member { user { id } role joinedAt } }
         ... on MemberLeft { user { id } }
+        ... on MemberRoleChanged { member { user { id } role } }
     }
-}";
+}
+fragment Message on Message { id seq text sender { id } clientMessageId createdAt editedAt deletedAt }";
+
+/// What a stream of everything selects: of each event the same.
+pub(crate) fn viewer_events() -> String {
+    let (_, fields) = EVENTS.split_once("$after) {").expect("the fields");
+    let (fields, fragment) = fields.split_once("}\nfragment").expect("a fragment");
+    let head = "subscription($after: Cursor) { viewerEvents(after: $after) { cursor event {";
+    format!("{head} {fields} }} }} fragment {fragment}")
+}
 
 /// Where people are on: a node's GraphQL endpoint, and a client for it.
 #[derive(Clone)]
@@ -192,6 +204,20 @@ impl Person {
         Following { socket }
     }
 
+    /// Follows all conversations over a WebSocket of its own.
+    pub(crate) async fn follows_all(&self, after: Option<&str>) -> FollowingAll {
+        let mut socket = self.opens_socket().await;
+        let after = json!({ "after": after });
+        socket.subscribe("1", &viewer_events(), &after).await;
+        FollowingAll { socket }
+    }
+
+    /// Where the stream of all conversations stands now.
+    pub(crate) async fn event_cursor(&self) -> String {
+        let found = self.asks("{ viewer { eventCursor } }", json!({})).await;
+        text(&found["viewer"]["eventCursor"])
+    }
+
     pub(crate) async fn opens_socket(&self) -> Socket {
         Socket::open(&self.node.endpoint, Some(&self.token)).await
     }
@@ -250,6 +276,38 @@ impl Following {
     /// How the socket ends, whatever comes before.
     pub(crate) async fn ends(mut self) -> Ended {
         self.socket.ended().await
+    }
+}
+
+/// A stream of the events of all conversations.
+pub(crate) struct FollowingAll {
+    pub(crate) socket: Socket,
+}
+
+impl FollowingAll {
+    /// The next event and the cursor with it.
+    pub(crate) async fn next(&mut self) -> (Value, String) {
+        let message = self.socket.next().await.expect("the stream goes on");
+        assert_eq!(message["type"], "next", "{message}");
+        assert_eq!(message["payload"]["errors"], Value::Null, "{message}");
+        let news = &message["payload"]["data"]["viewerEvents"];
+        (news["event"].clone(), text(&news["cursor"]))
+    }
+
+    /// The next event and its cursor, if there is one before long.
+    pub(crate) async fn next_within(&mut self, a_while: Duration) -> Option<(Value, String)> {
+        tokio::time::timeout(a_while, self.next()).await.ok()
+    }
+
+    /// The next `count` events, and the cursor with the last.
+    pub(crate) async fn take(&mut self, count: usize) -> (Vec<Value>, String) {
+        let (mut events, mut cursor) = (Vec::with_capacity(count), String::new());
+        for _ in 0..count {
+            let (event, with) = self.next().await;
+            events.push(event);
+            cursor = with;
+        }
+        (events, cursor)
     }
 }
 

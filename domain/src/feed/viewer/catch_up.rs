@@ -206,7 +206,7 @@ async fn find_newer(cx: &Cx, viewer: UserId, cursor: &Cursor) -> Result<(i64, Ve
         Some(CatchingUp { until, done }) => (until, done),
         None => (cursor.base, ConversationId(Uuid::nil())),
     };
-    let values = [viewer.into(), cursor.base.into(), done.into(), until.into()];
+    let values = [done.into(), until.into(), cursor.base.into(), viewer.into()];
     let backend = cx.read().get_database_backend();
     let statement = Statement::from_sql_and_values(backend, sql, values);
     let rows = cx.read().query_all_raw(statement).await?;
@@ -236,6 +236,8 @@ fn newer(row: &QueryResult) -> Result<Option<Newer>, DbErr> {
     }))
 }
 
+/// Parameters come in the order of their numbers: SQLite knows no other.
+///
 /// What has been delivered of a conversation is a beginning of it, so its end is found from
 /// behind, at the cost of what was missed.
 const FIND_NEWER: &str = r#"
@@ -243,13 +245,13 @@ SELECT s."snapshot", n.*
 FROM (SELECT {snapshot} AS "snapshot") s LEFT JOIN (
     SELECT c."id", c."stamp", c."last_seq", m."left_at", m."stamp" AS "member_stamp",
         coalesce((SELECT x."seq" FROM "messages" x WHERE x."conversation_id" = c."id"
-            AND x."stamp" < CASE WHEN c."id" <= $3 THEN $4 ELSE $2 END
+            AND x."stamp" < CASE WHEN c."id" <= $1 THEN $2 ELSE $3 END
             ORDER BY x."seq" DESC LIMIT 1), 0) AS "message_start",
         coalesce((SELECT x."seq" FROM "conversation_events" x WHERE x."conversation_id" = c."id"
-            AND x."stamp" < CASE WHEN c."id" <= $3 THEN $4 ELSE $2 END
+            AND x."stamp" < CASE WHEN c."id" <= $1 THEN $2 ELSE $3 END
             ORDER BY x."seq" DESC LIMIT 1), 0) AS "event_start"
     FROM "members" m JOIN "conversations" c ON c."id" = m."conversation_id"
-    WHERE m."user_id" = $1 AND (m."stamp" >= $2 OR (m."left_at" IS NULL AND c."stamp" >= $2))
+    WHERE m."user_id" = $4 AND (m."stamp" >= $3 OR (m."left_at" IS NULL AND c."stamp" >= $3))
 ) n ON 1 = 1
 ORDER BY n."id"
 "#;
@@ -327,7 +329,8 @@ fn hide_later_text(event: &mut Arc<Event>, left_at: Timestamp) {
         | EventKind::MessageEdited(_)
         | EventKind::MessageDeleted(_)
         | EventKind::MemberJoined(_)
-        | EventKind::MemberLeft(_) => return,
+        | EventKind::MemberLeft(_)
+        | EventKind::MemberRoleChanged(_) => return,
     };
     *event = Arc::new(Event {
         kind,

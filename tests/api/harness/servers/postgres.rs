@@ -104,22 +104,44 @@ impl Postgres {
         }
     }
 
-    /// Runs one statement on a connection of its own, in Postgres' own protocol, version 3.
+    /// Runs one statement on a connection of its own.
     async fn execute(&self, statement: &str) -> Result<(), String> {
+        Session::open(self.server.port, "postgres")
+            .await?
+            .execute(statement)
+            .await
+    }
+
+    /// A session of the test's own in one of the databases.
+    pub(crate) async fn session(&self, url: &str) -> Session {
+        let (_, database) = url.rsplit_once('/').expect("a database's URL");
+        let session = Session::open(self.server.port, database).await;
+        session.unwrap_or_else(|message| panic!("no session in {database}: {message}"))
+    }
+}
+
+/// A connection, in Postgres' own protocol, version 3.
+pub(crate) struct Session(TcpStream);
+
+impl Session {
+    async fn open(port: u16, database: &str) -> Result<Self, String> {
         let failed = |error: std::io::Error| error.to_string();
-        let mut connection = TcpStream::connect((Ipv4Addr::LOCALHOST, self.server.port))
-            .await
-            .map_err(failed)?;
-        let startup = b"\0\x03\0\0user\0postgres\0database\0postgres\0\0";
-        connection
-            .write_all(&framed(startup))
-            .await
-            .map_err(failed)?;
+        let connection = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await;
+        let mut connection = connection.map_err(failed)?;
+        let startup = format!("\0\x03\0\0user\0postgres\0database\0{database}\0\0");
+        let startup = framed(startup.as_bytes());
+        connection.write_all(&startup).await.map_err(failed)?;
         until_ready(&mut connection).await?;
+        Ok(Self(connection))
+    }
+
+    /// Runs one statement.
+    pub(crate) async fn execute(&mut self, statement: &str) -> Result<(), String> {
         let mut query = vec![b'Q'];
         query.extend(framed(&[statement.as_bytes(), b"\0"].concat()));
-        connection.write_all(&query).await.map_err(failed)?;
-        until_ready(&mut connection).await
+        let written = self.0.write_all(&query).await;
+        written.map_err(|error| error.to_string())?;
+        until_ready(&mut self.0).await
     }
 }
 

@@ -1,0 +1,181 @@
+//! Applying the stream to an old snapshot equals a fresh snapshot, for every kind of event.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::*;
+
+/// What a client keeps of a conversation.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Kept {
+    last_seq: i64,
+    /// Roles by user.
+    members: BTreeMap<String, String>,
+    /// By seq: id, text, edited or not, deleted or not.
+    messages: BTreeMap<i64, (String, Value, bool, bool)>,
+}
+
+/// What a client keeps.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Snapshot(BTreeMap<String, Kept>);
+
+const CONVERSATION: &str = "fragment Kept on Conversation {
+    id lastSeq
+    members(first: 20) { nodes { role user { id } } }
+    messages(last: 50) { nodes { id seq text editedAt deletedAt } }
+}";
+
+impl Snapshot {
+    async fn of(person: &Person) -> (Self, String) {
+        let query = format!(
+            "{{ viewer {{ eventCursor conversations(first: 8) {{ nodes {{ ...Kept }} }} }} }} {CONVERSATION}"
+        );
+        let viewer = person.asks(&query, json!({})).await["viewer"].clone();
+        let conversations = viewer["conversations"]["nodes"].as_array().expect("a list");
+        let kept = conversations
+            .iter()
+            .map(|found| (text(&found["id"]), Kept::of(found)));
+        (Self(kept.collect()), text(&viewer["eventCursor"]))
+    }
+
+    /// What a client does with an event, as the client guide says.
+    async fn apply(&mut self, person: &Person, event: &Value) {
+        let id = text(&event["conversationId"]);
+        let seq = event["seq"].as_i64().expect("a number");
+        let kind = text(&event["__typename"]);
+        let own = |user: &Value| user["id"] == person.id;
+        let comes = kind == "MemberJoined" && own(&event["member"]["user"]);
+        if comes || !self.0.contains_key(&id) {
+            let query =
+                format!("query($id: ID!) {{ conversation(id: $id) {{ ...Kept }} }} {CONVERSATION}");
+            let found = person.request(&query, json!({ "id": id })).await.json();
+            // Gone again by now: a later event says so.
+            if !found["data"]["conversation"].is_null() {
+                self.0.insert(id, Kept::of(&found["data"]["conversation"]));
+            }
+            return;
+        }
+        if kind == "MemberLeft" && own(&event["user"]) {
+            self.0.remove(&id);
+            return;
+        }
+        let kept = self.0.get_mut(&id).expect("known by now");
+        if seq <= kept.last_seq {
+            return;
+        }
+        assert_eq!(seq, kept.last_seq + 1, "{event}");
+        kept.last_seq = seq;
+        match kind.as_str() {
+            "MessageSent" | "MessageEdited" | "MessageDeleted" => {
+                let message = &event["message"];
+                kept.messages.insert(
+                    message["seq"].as_i64().expect("a number"),
+                    message_of(message),
+                );
+            }
+            "MemberJoined" | "MemberRoleChanged" => {
+                let member = &event["member"];
+                kept.members
+                    .insert(text(&member["user"]["id"]), text(&member["role"]));
+            }
+            "MemberLeft" => {
+                kept.members.remove(&text(&event["user"]["id"]));
+            }
+            other => panic!("what does a client do with {other}?"),
+        }
+    }
+}
+
+impl Kept {
+    fn of(found: &Value) -> Self {
+        let members = found["members"]["nodes"].as_array().expect("a list");
+        let messages = found["messages"]["nodes"].as_array().expect("a list");
+        Self {
+            last_seq: found["lastSeq"].as_i64().expect("a number"),
+            members: members
+                .iter()
+                .map(|m| (text(&m["user"]["id"]), text(&m["role"])))
+                .collect(),
+            messages: messages
+                .iter()
+                .map(|m| (m["seq"].as_i64().expect("a number"), message_of(m)))
+                .collect(),
+        }
+    }
+}
+
+fn message_of(message: &Value) -> (String, Value, bool, bool) {
+    let set = |field: &str| !message[field].is_null();
+    (
+        text(&message["id"]),
+        message["text"].clone(),
+        set("editedAt"),
+        set("deletedAt"),
+    )
+}
+
+/// The kinds of events there are, from the schema.
+fn kinds() -> BTreeSet<String> {
+    let sdl = backchannel::Api::sdl();
+    let kinds = sdl
+        .lines()
+        .filter(|line| line.contains(" implements ConversationEvent"));
+    kinds
+        .map(|line| line.split(' ').nth(1).expect("a name").to_owned())
+        .collect()
+}
+
+on_both! {
+    async fn events_applied_to_an_old_snapshot_equal_a_fresh_one(app) {
+        let [ann, bob, cleo] = app.people(["Ann", "Bob", "Cleo"]).await;
+        let room = ann.makes_group("Room", &[&bob, &cleo]).await;
+        let own = bob.makes_group("Bob's", &[&ann]).await;
+        let left = ann.makes_group("To be left", &[&bob]).await;
+        let again = ann.makes_group("Left and joined", &[&bob]).await;
+        let old = ann.sends(&room, "old").await;
+        let erased = ann.sends(&room, "old too").await;
+        cleo.sends(&room, "stays").await;
+        for other in [&left, &again] {
+            bob.sends(other, "hi").await;
+        }
+        let mut snapshots = vec![Snapshot::of(&bob).await];
+
+        ann.edits(&old, "new").await;
+        ann.deletes(&erased).await;
+        let sent = bob.sends(&room, "hello").await;
+        bob.edits(&sent, "hello!").await;
+        snapshots.push(Snapshot::of(&bob).await);
+        bob.deletes(&sent).await;
+        ann.removes(&room, &cleo).await;
+        ann.adds(&room, &[&cleo]).await;
+        bob.removes(&left, &bob).await;
+        ann.removes(&again, &bob).await;
+        ann.sends(&again, "without Bob").await;
+        snapshots.push(Snapshot::of(&bob).await);
+        ann.adds(&again, &[&bob]).await;
+        let new = cleo.makes_group("New", &[]).await;
+        cleo.sends(&new, "before Bob").await;
+        cleo.adds(&new, &[&bob]).await;
+        cleo.sends(&new, "after Bob").await;
+        // The owner goes, and another inherits.
+        ann.removes(&room, &ann).await;
+        bob.removes(&own, &bob).await;
+        bob.sends(&again, "last").await;
+
+        let (fresh, end) = Snapshot::of(&bob).await;
+        let mut seen = BTreeSet::new();
+        for (mut snapshot, cursor) in snapshots {
+            let mut stream = bob.follows_all(Some(&cursor)).await;
+            let mut last = cursor;
+            // At the end, a stream from the last cursor on has nothing to tell.
+            while let Some((event, next)) = stream.next_within(A_WHILE).await {
+                seen.insert(text(&event["__typename"]));
+                snapshot.apply(&bob, &event).await;
+                last = next;
+            }
+            assert_eq!(snapshot, fresh);
+            ends_silent(bob.follows_all(Some(&last)).await).await;
+        }
+        assert_eq!(seen, kinds(), "every kind of event was applied");
+        ends_silent(bob.follows_all(Some(&end)).await).await;
+    }
+}
