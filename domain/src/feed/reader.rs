@@ -3,7 +3,7 @@
 //! Streams do not read by themselves but ask the node's one [`Reader`]. Its few workers take
 //! all that is asked for by then and read it in one statement, the same stretch once. So when
 //! thousands of clients come back at once they neither run a statement each nor take the
-//! connections that senders need. A read never begins before it was asked for: what it shows
+//! connections that senders need; what only one stream can use is read in turns. A read never begins before it was asked for: what it shows
 //! is the present.
 
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use backchannel_entities::{ConversationId, MessageId, Timestamp, UserId, convers
 use sea_orm::{
     ActiveEnum, ConnectionTrait, DatabaseConnection, DbErr, FromQueryResult, QueryResult, Statement,
 };
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit, mpsc, oneshot};
 
 use crate::db::in_list;
 use crate::event::{Event, EventKind};
@@ -30,6 +30,8 @@ const RANGES: usize = 32;
 const WORKERS: usize = 2;
 /// Questions that may wait; whoever comes then waits to ask.
 const QUEUE: usize = 1_024;
+/// Streams that may read for themselves at a time, what no other stream needs.
+const TURNS: usize = 4;
 
 /// A stretch of a conversation's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,7 +69,10 @@ impl Range {
 
 /// The node's reader of the log. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Reader(mpsc::Sender<Question>);
+pub(crate) struct Reader {
+    questions: mpsc::Sender<Question>,
+    turns: Arc<Semaphore>,
+}
 
 struct Question {
     ranges: Vec<Range>,
@@ -82,7 +87,16 @@ impl Reader {
         for _ in 0..WORKERS {
             tokio::spawn(work(db.clone(), Arc::clone(&queue)));
         }
-        Self(questions)
+        Self {
+            questions,
+            turns: Arc::new(Semaphore::new(TURNS)),
+        }
+    }
+
+    /// Waits for the turn to read something for one stream alone, and holds it until dropped.
+    pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.turns.acquire().await.ok()
     }
 
     /// The events of a range, in order; fewer than it is wide if they do not exist yet.
@@ -94,7 +108,7 @@ impl Reader {
     pub(crate) async fn read_all(&self, ranges: Vec<Range>) -> Result<Vec<Arc<Event>>> {
         let (answer, answered) = oneshot::channel();
         let question = Question { ranges, answer };
-        self.0.send(question).await.map_err(|_| stopped())?;
+        self.questions.send(question).await.map_err(|_| stopped())?;
         answered.await.map_err(|_| stopped())?
     }
 }

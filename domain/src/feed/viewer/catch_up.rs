@@ -56,6 +56,7 @@ struct Newer {
 impl CatchUp {
     /// Finds what `cursor` does not have.
     pub(super) async fn read(cx: &Cx, viewer: UserId, cursor: &Cursor) -> Result<Self> {
+        let _turn = cx.handles().bus.reader().turn().await;
         let (settled, newer) = find_newer(cx, viewer, cursor).await?;
         // One that was interrupted is finished first, as it began: a cursor tells two bases
         // apart, not three.
@@ -185,6 +186,7 @@ impl Newer {
 
 /// A cursor that has everything there is.
 pub(super) async fn now(cx: &Cx, viewer: UserId) -> Result<Cursor> {
+    let _turn = cx.handles().bus.reader().turn().await;
     let settled = cx.handles().db.stamps.snapshot(cx.read()).await?.settled;
     let mut cursor = Cursor::new(settled);
     // What is finished but not settled is in there too.
