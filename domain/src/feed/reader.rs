@@ -178,14 +178,12 @@ async fn read_united(db: &DatabaseConnection, ranges: &[Range]) -> Result<Vec<Ar
         for row in &rows {
             events.push(event(row)?);
         }
-        // The last range is repeated up to a power of two.
-        let mut seen = None;
-        events.retain(|event: &Event| {
-            let place = Some((event.conversation_id, event.seq));
-            std::mem::replace(&mut seen, place) != place
-        });
         attach_users(db, &mut events[start..]).await?;
     }
+    // Ranges may overlap, and the last one is repeated up to a power of two.
+    let place = |event: &Event| (event.conversation_id, event.seq);
+    events.sort_by_key(place);
+    events.dedup_by_key(|event| place(event));
     Ok(events.into_iter().map(Arc::new).collect())
 }
 
@@ -272,4 +270,36 @@ fn named(event: &Event) -> impl Iterator<Item = UserId> + use<> {
     };
     let subject = subject.filter(|subject| Some(*subject) != event.actor_id);
     event.actor_id.into_iter().chain(subject)
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn ranges_that_touch_are_read_as_one_unless_they_grow_too_wide() {
+        let range = |n: u128, after, upto| Range {
+            conversation_id: ConversationId(Uuid::from_u128(n)),
+            after,
+            upto,
+        };
+        let asked = [
+            range(2, 0, 10),
+            range(1, 5, 20),
+            range(1, 0, 10),
+            range(1, 20, 30),
+            range(1, 40, 50),
+            range(1, 0, 10),
+            range(2, 5, 205),
+        ];
+        let expected = [
+            range(1, 0, 30),
+            range(1, 40, 50),
+            range(2, 0, 10),
+            range(2, 5, 205),
+        ];
+        assert_eq!(united(asked.iter()), expected);
+    }
 }
