@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::harness::on_both;
-use crate::harness::people::{EVENTS, seqs};
+use crate::harness::people::{EVENTS, seqs, viewer_events};
 
 on_both! {
     async fn a_message_reaches_a_follower(app) {
@@ -164,6 +164,43 @@ on_both! {
 
         assert_eq!(stream.next().await["seq"], 5);
         stream.completes().await;
+    }
+
+    async fn many_who_resume_at_once_are_read_for_together(app) {
+        const MANY: usize = 150;
+        let [ann, bob] = app.people(["Ann", "Bob"]).await;
+        let room = ann.makes_group("Crowd", &[&bob]).await;
+        let start = bob.event_cursor().await;
+        for n in 0..40 {
+            ann.sends(&room, &format!("{n}")).await;
+        }
+        let sockets = futures_util::future::join_all((0..MANY).map(|_| bob.opens_socket())).await;
+        app.domain.statements().record();
+
+        let resuming = sockets.into_iter().enumerate().map(|(n, mut socket)| {
+            let (room, start) = (&room, &start);
+            async move {
+                let (query, variables) = if n % 2 == 0 {
+                    (EVENTS.to_owned(), json!({ "id": room.id, "after": n % 7 }))
+                } else {
+                    (viewer_events(), json!({ "after": start }))
+                };
+                socket.subscribe("1", &query, &variables).await;
+                let first = if n % 2 == 0 { n % 7 + 1 } else { 1 };
+                for seq in first..=40 {
+                    let message = socket.next().await.expect("the stream goes on");
+                    let data = &message["payload"]["data"];
+                    let event = if n % 2 == 0 { &data["conversationEvents"] } else { &data["viewerEvents"]["event"] };
+                    assert_eq!(event["seq"], seq, "{message}");
+                }
+            }
+        });
+        futures_util::future::join_all(resuming).await;
+
+        let plans = app.domain.explain_recorded().await.expect("every statement can be explained");
+        let reads = plans.iter().filter(|(sql, _)| sql.contains("wanted(")).count();
+        assert!(reads > 0, "the log was read");
+        assert!(reads < MANY / 3, "{reads} reads of the log for {MANY} who missed the same");
     }
 
     async fn a_position_that_does_not_exist_is_refused(app) {
