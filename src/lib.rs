@@ -106,7 +106,7 @@ impl Application {
         let domain = state.domain().clone();
         let router = http::router(state.clone());
         listener
-            .serve(router, stop, state.draining(), state.sockets())
+            .serve(router, stop, state.draining(), state.streams())
             .await;
         domain.stop().await;
     }

@@ -71,13 +71,13 @@ impl Listener {
     }
 
     /// Serves until `stop` completes. Then `draining` is cancelled, and connections and
-    /// `sockets` have [`DRAIN`] to finish.
+    /// `streams` have [`DRAIN`] to finish.
     pub(crate) async fn serve(
         self,
         router: Router,
         stop: impl Future<Output = ()>,
         draining: CancellationToken,
-        sockets: &TaskTracker,
+        streams: &TaskTracker,
     ) {
         let connections = TaskTracker::new();
         tokio::pin!(stop);
@@ -93,8 +93,8 @@ impl Listener {
         let finished = async {
             connections.close();
             connections.wait().await;
-            sockets.close();
-            sockets.wait().await;
+            streams.close();
+            streams.wait().await;
         };
         if tokio::time::timeout(DRAIN, finished).await.is_err() {
             tracing::warn!("connections were cut because they did not finish in time");

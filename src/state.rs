@@ -20,7 +20,7 @@ struct Shared {
     origins: Origins,
     playground: bool,
     draining: CancellationToken,
-    sockets: TaskTracker,
+    streams: TaskTracker,
 }
 
 impl State {
@@ -36,7 +36,7 @@ impl State {
             origins: Origins::new(config),
             playground: config.playground,
             draining: CancellationToken::new(),
-            sockets: TaskTracker::new(),
+            streams: TaskTracker::new(),
         }))
     }
 
@@ -56,9 +56,10 @@ impl State {
         self.0.playground
     }
 
-    /// The open WebSockets. They outlive the connections they came in by.
-    pub(crate) fn sockets(&self) -> &TaskTracker {
-        &self.0.sockets
+    /// The open WebSockets, which outlive the connections they came in by, and streams of
+    /// server-sent events.
+    pub(crate) fn streams(&self) -> &TaskTracker {
+        &self.0.streams
     }
 
     /// Cancelled when the node is about to stop.

@@ -39,6 +39,13 @@ pub(crate) fn new_id() -> Uuid {
     Uuid::now_v7()
 }
 
+/// A part of `whole`, each as likely as any other: many who act on one signal spread over it.
+#[must_use]
+pub fn random_part(whole: Duration) -> Duration {
+    let random = u32::from_le_bytes(random_bytes());
+    whole.mul_f64(f64::from(random) / f64::from(u32::MAX))
+}
+
 /// `N` bytes from the operating system's secure source.
 ///
 /// # Panics

@@ -6,10 +6,12 @@ use backchannel_domain::Cx;
 use backchannel_domain::bus::SessionWatch;
 use tokio_util::sync::CancellationToken;
 
+use crate::shutdown;
 use crate::state::State;
 
 /// Everything that can end it.
 pub(super) struct Ending {
+    state: State,
     session: Option<SessionWatch>,
     time_left: Option<Duration>,
     draining: CancellationToken,
@@ -40,6 +42,7 @@ impl Reason {
 impl Ending {
     pub(super) fn of(state: &State, cx: &Cx, session: Option<SessionWatch>) -> Self {
         Self {
+            state: state.clone(),
             session,
             time_left: cx.time_left(),
             draining: state.draining(),
@@ -61,11 +64,17 @@ impl Ending {
                 None => std::future::pending().await,
             }
         };
+        let drained = async {
+            self.draining.cancelled().await;
+            let farewell = shutdown::farewell(self.state.streams().len());
+            // Boxed, because it is needed once in a node's life.
+            Box::pin(tokio::time::sleep(farewell)).await;
+        };
         tokio::select! {
             biased;
             () = session => Reason::SessionEnded,
             () = expiry => Reason::TokenExpired,
-            () = self.draining.cancelled() => Reason::Draining,
+            () = drained => Reason::Draining,
         }
     }
 }

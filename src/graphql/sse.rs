@@ -70,7 +70,9 @@ async fn authenticate(state: &State, token: Option<&str>) -> Result<(Cx, Ending)
 
 fn stream(state: State, operation: Operation, cx: Cx, ending: Ending) -> Body {
     let mut outcomes = results(&state, operation, cx);
+    let open = state.streams().token();
     Body::from_stream(stream! {
+        let _open = open;
         yield Ok::<_, Infallible>(COMMENT);
         let ended = ending.ended();
         tokio::pin!(ended);

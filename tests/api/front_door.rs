@@ -4,8 +4,9 @@
 //!    and other paths.
 //! 2. [`limits`]: requests that are too large, and that refusing them costs next to nothing.
 //! 3. [`results`]: the shape of results, and errors in the right places.
-//! 4. [`sockets`]: slow clients, draining, places.
+//! 4. [`sockets`]: slow clients, draining, places; [`crowds`]: many of them that leave.
 
+mod crowds;
 mod http;
 mod limits;
 mod media;

@@ -45,9 +45,9 @@ pub(super) fn open(state: State, upgrade: WebSocketUpgrade, request: &Request) -
         .max_frame_size(READ_BYTES);
     let offered = upgrade.selected_protocol().is_some();
     let place = request.extensions().get::<Place>().cloned();
-    let sockets = state.sockets().clone();
+    let streams = state.streams().clone();
     upgrade.on_upgrade(move |socket| {
-        sockets.track_future(async move {
+        streams.track_future(async move {
             if offered {
                 connection::serve(socket, state).await;
             } else {
