@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use chrono::{DateTime, SecondsFormat, Utc};
+use backchannel_schema::rfc3339;
 use serde_json::{Value, json};
 
 use crate::state::State;
@@ -43,8 +43,7 @@ fn report(state: &State, well: bool) -> Response {
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
     };
-    let now = DateTime::<Utc>::from_timestamp_millis(state.domain().clock().now().0);
-    let timestamp = now.map(|now| now.to_rfc3339_opts(SecondsFormat::Millis, true));
+    let timestamp = rfc3339(state.domain().clock().now());
     (
         status,
         Json(json!({ "success": well, "status": word, "timestamp": timestamp })),

@@ -110,16 +110,6 @@ impl Domain {
     }
 }
 
-impl Cx {
-    /// How long the actor's access token is good for; none when nobody is signed in.
-    #[must_use]
-    pub fn time_left(&self) -> Option<Duration> {
-        let expires_at = self.signed_in().ok()?.expires_at;
-        let left = expires_at.0 - self.handles().clock.now().0;
-        Some(Duration::from_millis(u64::try_from(left).unwrap_or(0)))
-    }
-}
-
 /// A sign-in, checked.
 pub struct Credentials {
     identifier: Identifier,

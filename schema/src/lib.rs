@@ -40,6 +40,7 @@ use futures_util::stream::{BoxStream, StreamExt as _};
 
 pub use document::{GraphQlRequest, Operation, OperationKind};
 pub use error::{code, refusal};
+pub use scalars::rfc3339;
 
 use completion::{Shape, Types};
 use scope::Scope;

@@ -22,11 +22,17 @@ impl ScalarType for DateTime {
     }
 
     fn to_value(&self) -> Value {
-        // The range of a 64-bit count of milliseconds is wider than the calendar's.
-        let instant =
-            Chrono::<Utc>::from_timestamp_millis(self.0.0).unwrap_or(Chrono::<Utc>::MAX_UTC);
-        Value::String(instant.to_rfc3339_opts(SecondsFormat::Millis, true))
+        Value::String(rfc3339(self.0))
     }
+}
+
+/// An instant as clients read it.
+#[must_use]
+pub fn rfc3339(instant: Timestamp) -> String {
+    // The range of a 64-bit count of milliseconds is wider than the calendar's.
+    let instant = Chrono::<Utc>::from_timestamp_millis(instant.0);
+    let instant = instant.unwrap_or(Chrono::<Utc>::MAX_UTC);
+    instant.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 /// Where a stream stands.

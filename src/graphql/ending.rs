@@ -1,9 +1,10 @@
 //! What ends a stream or socket from our side.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use backchannel_domain::Cx;
 use backchannel_domain::bus::SessionWatch;
+use backchannel_domain::{Cx, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use crate::shutdown;
@@ -13,7 +14,9 @@ use crate::state::State;
 pub(super) struct Ending {
     state: State,
     session: Option<SessionWatch>,
-    time_left: Option<Duration>,
+    /// When the access token expires, in milliseconds; a renewal moves it while somebody
+    /// waits for the end.
+    expires_at: AtomicI64,
     draining: CancellationToken,
 }
 
@@ -44,23 +47,27 @@ impl Ending {
         Self {
             state: state.clone(),
             session,
-            time_left: cx.time_left(),
+            expires_at: AtomicI64::new(expiry(cx)),
             draining: state.draining(),
         }
     }
 
-    /// Completes when it has come. To be called once, at the beginning: the token's time
-    /// runs from then.
+    /// Lets it live as long as the token that `cx` came with, or longer: an older token
+    /// takes nothing away.
+    pub(super) fn renew(&self, cx: &Cx) {
+        self.expires_at.fetch_max(expiry(cx), Ordering::Relaxed);
+    }
+
+    /// When the token expires.
+    pub(super) fn expires_at(&self) -> Timestamp {
+        Timestamp(self.expires_at.load(Ordering::Relaxed))
+    }
+
+    /// Completes when it has come.
     pub(super) async fn ended(&self) -> Reason {
         let session = async {
             match &self.session {
                 Some(session) => session.ended().await,
-                None => std::future::pending().await,
-            }
-        };
-        let expiry = async {
-            match self.time_left {
-                Some(left) => tokio::time::sleep(left).await,
                 None => std::future::pending().await,
             }
         };
@@ -73,8 +80,26 @@ impl Ending {
         tokio::select! {
             biased;
             () = session => Reason::SessionEnded,
-            () = expiry => Reason::TokenExpired,
+            () = self.expired() => Reason::TokenExpired,
             () = drained => Reason::Draining,
         }
     }
+
+    /// Sleeps until the expiry, and on if that has been moved meanwhile.
+    async fn expired(&self) {
+        loop {
+            let now = self.state.domain().clock().now();
+            let left = self.expires_at().0 - now.0;
+            match u64::try_from(left) {
+                Ok(left) if left > 0 => tokio::time::sleep(Duration::from_millis(left)).await,
+                Ok(_) | Err(_) => return,
+            }
+        }
+    }
+}
+
+/// When the actor's token expires; never, where nobody is signed in.
+fn expiry(cx: &Cx) -> i64 {
+    let signed_in = cx.signed_in();
+    signed_in.map_or(i64::MAX, |signed_in| signed_in.expires_at.0)
 }

@@ -143,6 +143,36 @@ await suite('graphql-ws', async (check) => {
     assert.equal(again.code, 4403, 'a socket with the token of the ended session');
   });
 
+  await check('a ping with a new token renews the socket, and its stream goes on', async () => {
+    const pongs = new Inbox();
+    let socket;
+    let sockets = 0;
+    const client = connect(ana.token, {
+      on: {
+        connected: (connected) => {
+          socket = connected;
+          sockets++;
+        },
+        pong: (received, payload) => received && pongs.sink.next(payload),
+      },
+    });
+    const ping = (token) =>
+      socket.send(JSON.stringify({ type: 'ping', payload: { authorization: `Bearer ${token}` } }));
+    const inbox = events(client, group);
+    await inbox.until('replay', hasText('still here'));
+
+    const { accessToken, expiresAt } = await ana.renew();
+    ping(accessToken);
+    await pongs.until('the answer', (items) => items.length === 1);
+    assert.deepEqual(pongs.items, [{ expiresAt }]);
+    await ana.send(group, 'renewed');
+    await inbox.until('live', hasText('renewed'));
+    assert.equal(sockets, 1, 'sockets opened');
+
+    const { code } = await closeOf(client, () => ping(ben.token));
+    assert.equal(code, 4403, 'a token of somebody else');
+  });
+
   await check('an anonymous socket can run { __typename }', async () => {
     assert.deepEqual(await once(connect(null), '{ __typename }'), { data: { __typename: 'Query' } });
   });

@@ -159,13 +159,14 @@ export async function gql(query, variables, token) {
   return body.data;
 }
 
-const SESSION = 'accessToken viewer { user { id } }';
+const SESSION = 'accessToken refreshToken viewer { user { id } }';
 
 /** One session of one person. A second device of the same person is `signIn(person)`. */
 class Person {
-  constructor(email, { accessToken, viewer }) {
+  constructor(email, { accessToken, refreshToken, viewer }) {
     this.email = email;
     this.token = accessToken;
+    this.refreshToken = refreshToken;
     this.id = viewer.user.id;
   }
 
@@ -197,6 +198,19 @@ class Person {
       { input: { conversationId, userId: other.id } },
     );
     return removeMember.conversation.lastSeq;
+  }
+
+  /** Answers the next access token and its expiry. */
+  async renew() {
+    const { refreshSession } = await this.gql(
+      `mutation Renew($input: RefreshSessionInput!) {
+        refreshSession(input: $input) { accessToken refreshToken expiresAt }
+      }`,
+      { input: { refreshToken: this.refreshToken } },
+    );
+    this.token = refreshSession.accessToken;
+    this.refreshToken = refreshSession.refreshToken;
+    return refreshSession;
   }
 
   signOut() {

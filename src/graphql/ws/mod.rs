@@ -2,9 +2,10 @@
 //! <https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md>.
 //!
 //! 1. [`open`] checks the origin, which browsers leave to the server, and upgrades.
-//! 2. [`connection`] greets: `connection_init` within ten seconds, with a good token or none.
-//! 3. It then serves, in one task a socket: messages in, results out, and whatever ends it.
-//! 4. [`protocol`] is the messages and the close codes; nothing else knows their spelling.
+//! 2. [`connection`] sees a socket through, in one task: a greeting, service, a close.
+//! 3. [`greeting`]: `connection_init` within ten seconds, with a good token or none.
+//! 4. [`serving`]: messages in, results out, and whatever ends it.
+//! 5. [`protocol`] is the messages and the close codes; nothing else knows their spelling.
 //!
 //! Backpressure: an operation's stream is asked for its next result only when the last one
 //! has been written. A client that reads slowly makes its streams fall behind the bus, and
@@ -12,7 +13,9 @@
 //! closed with 1013 and resumes by `after`.
 
 mod connection;
+mod greeting;
 mod protocol;
+mod serving;
 
 use axum::extract::{Request, WebSocketUpgrade};
 use axum::http::StatusCode;

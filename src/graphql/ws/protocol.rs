@@ -2,7 +2,8 @@
 
 use async_graphql::Response as Outcome;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes};
-use backchannel_schema::GraphQlRequest;
+use backchannel_domain::Timestamp;
+use backchannel_schema::{GraphQlRequest, rfc3339};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -69,6 +70,8 @@ pub(super) enum Incoming {
     Init { token: Option<String> },
     /// Are you there?
     Ping { payload: Option<Box<RawValue>> },
+    /// A ping that brings a new token.
+    Renew { token: String },
     /// Yes.
     Pong,
     /// Run this.
@@ -102,11 +105,14 @@ impl Incoming {
         };
         match r#type.as_str() {
             "connection_init" => Ok(Self::Init {
-                token: payload.map_or(Ok(None), token)?,
+                token: payload.map_or(Ok(None), greeting_token)?,
             }),
-            "ping" => Ok(Self::Ping {
-                payload: payload.map(ToOwned::to_owned),
-            }),
+            "ping" => match payload.map_or(Ok(None), ping_token)? {
+                Some(token) => Ok(Self::Renew { token }),
+                None => Ok(Self::Ping {
+                    payload: payload.map(ToOwned::to_owned),
+                }),
+            },
             "pong" => Ok(Self::Pong),
             "complete" => Ok(Self::Complete { id: id()? }),
             "subscribe" => {
@@ -124,19 +130,25 @@ impl Incoming {
 const TOKEN: [&str; 4] = ["authorization", "Authorization", "accessToken", "token"];
 
 /// The token of a greeting, if there is one.
-fn token(payload: &RawValue) -> Result<Option<String>, Close> {
-    let mut payload: Option<serde_json::Map<String, serde_json::Value>> =
-        serde_json::from_str(payload.get())
-            .map_err(|_| Close::BadRequest("Invalid payload of connection_init"))?;
-    let named = payload
-        .iter_mut()
-        .flat_map(|payload| TOKEN.map(|name| payload.remove(name)));
-    match named.flatten().find(|value| !value.is_null()) {
+fn greeting_token(payload: &RawValue) -> Result<Option<String>, Close> {
+    let payload = serde_json::from_str(payload.get());
+    token(payload.map_err(|_| Close::BadRequest("Invalid payload of connection_init"))?)
+}
+
+/// The token of a ping, if there is one: what else is in it is the client's own affair.
+fn ping_token(payload: &RawValue) -> Result<Option<String>, Close> {
+    let payload = serde_json::from_str(payload.get());
+    payload.map_or(Ok(None), token)
+}
+
+type Payload = serde_json::Map<String, serde_json::Value>;
+
+fn token(mut payload: Payload) -> Result<Option<String>, Close> {
+    let mut named = TOKEN.into_iter().filter_map(|name| payload.remove(name));
+    match named.find(|value| !value.is_null()) {
         None => Ok(None),
         Some(serde_json::Value::String(token)) => Ok(Some(token)),
-        Some(_) => Err(Close::BadRequest(
-            "The token of connection_init is not a string",
-        )),
+        Some(_) => Err(Close::BadRequest("The token is not a string")),
     }
 }
 
@@ -149,6 +161,14 @@ pub(super) fn pong(payload: Option<&RawValue>) -> Message {
         Some(payload) => format!(r#"{{"type":"pong","payload":{payload}}}"#),
         None => r#"{"type":"pong"}"#.to_owned(),
     })
+}
+
+/// The answer to a renewal.
+pub(super) fn lives_until(expires_at: Timestamp) -> Message {
+    let expires_at = rfc3339(expires_at);
+    Message::text(format!(
+        r#"{{"type":"pong","payload":{{"expiresAt":"{expires_at}"}}}}"#
+    ))
 }
 
 /// A result, as `next`; where nothing was executed, as `error`, which also ends the

@@ -1,0 +1,104 @@
+//! Who a socket is, and for how long.
+
+use std::time::Duration;
+
+use axum::extract::ws::WebSocket;
+use backchannel_domain::bus::SessionWatch;
+use backchannel_domain::error::Unauthenticated;
+use backchannel_domain::{Cx, Error, SessionId};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::auth;
+use crate::graphql::ending::Ending;
+use crate::state::State;
+
+use super::connection::{Stop, incoming, write};
+use super::protocol::{self, Close, Incoming};
+
+/// How long the greeting may take.
+const INIT: Duration = Duration::from_secs(10);
+/// How long a renewal may take; nothing else is read from the socket meanwhile.
+const RENEWAL: Duration = Duration::from_secs(10);
+
+const FORBIDDEN: Close = Close::Forbidden("Forbidden");
+
+/// A greeted socket.
+pub(super) struct Greeted {
+    pub(super) cx: Cx,
+    pub(super) ending: Ending,
+}
+
+/// Waits for `connection_init` and learns who it is.
+pub(super) async fn greet(socket: &mut WebSocket, state: &State) -> Result<Greeted, Stop> {
+    let draining = state.draining();
+    tokio::select! {
+        biased;
+        () = draining.cancelled() => Err(Close::Restarting.into()),
+        greeted = greet_in_time(socket, state) => greeted,
+    }
+}
+
+async fn greet_in_time(socket: &mut WebSocket, state: &State) -> Result<Greeted, Stop> {
+    let deadline = Instant::now() + INIT;
+    loop {
+        let received = timeout_at(deadline, socket.recv()).await;
+        match incoming(received.map_err(|_| Close::InitTimeout)?)? {
+            None | Some(Incoming::Pong | Incoming::Complete { .. }) => {}
+            Some(Incoming::Ping { payload }) => {
+                write(socket, vec![protocol::pong(payload.as_deref())]).await?;
+            }
+            // Of what is nobody's yet there is nothing to renew.
+            Some(Incoming::Renew { .. }) => write(socket, vec![protocol::pong(None)]).await?,
+            Some(Incoming::Subscribe { .. }) => return Err(Close::Unauthorized.into()),
+            Some(Incoming::Init { token }) => {
+                let known = timeout_at(deadline, authenticate(state, token.as_deref())).await;
+                let (cx, session) = known.map_err(|_| Close::TryAgainLater)??;
+                write(socket, vec![protocol::ack()]).await?;
+                let ending = Ending::of(state, &cx, session);
+                return Ok(Greeted { cx, ending });
+            }
+        }
+    }
+}
+
+async fn authenticate(
+    state: &State,
+    token: Option<&str>,
+) -> Result<(Cx, Option<SessionWatch>), Close> {
+    let Some(token) = token else {
+        return Ok((state.domain().anonymous(Unauthenticated::NoToken), None));
+    };
+    let token = auth::strip_scheme(token);
+    match state.domain().authenticate_and_watch(token).await {
+        Ok((cx, watch)) => Ok((cx, Some(watch))),
+        Err(Error::Unauthenticated(_)) => Err(FORBIDDEN),
+        Err(error) => {
+            tracing::error!(%error, "authenticating a socket failed");
+            Err(Close::TryAgainLater)
+        }
+    }
+}
+
+/// The actor of a new token, which must be of the socket's own session; none when that
+/// cannot be learned just now. The session is watched already.
+pub(super) async fn renew(
+    state: State,
+    session_id: SessionId,
+    token: String,
+) -> Result<Option<Cx>, Close> {
+    let token = auth::strip_scheme(&token);
+    let cx = match timeout(RENEWAL, state.domain().authenticate(Some(token))).await {
+        Ok(Ok(cx)) => cx,
+        Ok(Err(error)) => {
+            tracing::error!(%error, "renewing a socket's token failed");
+            return Ok(None);
+        }
+        Err(_) => return Ok(None),
+    };
+    let signed_in = cx.signed_in().map_err(|_| FORBIDDEN)?;
+    if signed_in.session_id == session_id {
+        Ok(Some(cx))
+    } else {
+        Err(FORBIDDEN)
+    }
+}

@@ -1,0 +1,240 @@
+//! A greeted socket: messages in, results out.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use async_graphql::Response as Outcome;
+use axum::extract::ws::{Message, WebSocket};
+use backchannel_domain::Cx;
+use backchannel_schema::{GraphQlRequest, code, refusal};
+use futures_util::future::{BoxFuture, OptionFuture};
+use futures_util::stream::{AbortHandle, Abortable, BoxStream, SelectAll};
+use futures_util::{FutureExt as _, StreamExt as _, stream};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::graphql::ending::{Ending, Reason};
+use crate::graphql::results;
+use crate::state::State;
+
+use super::connection::{Stop, incoming, write};
+use super::greeting::renew;
+use super::protocol::{self, Close, Incoming};
+
+/// How often a peer is pinged, and how many pings it may leave unanswered: a dead one is
+/// gone after at most a minute.
+const PING: Duration = Duration::from_secs(20);
+const UNANSWERED: u32 = 2;
+/// Most operations at a time.
+const OPERATIONS: usize = 50;
+/// Most messages written in one go.
+const FLUSH: usize = 64;
+
+/// What an operation has to say, and whether that was the last of it.
+struct Output {
+    id: Option<String>,
+    message: Message,
+}
+
+type Outputs = Abortable<BoxStream<'static, Output>>;
+
+/// A greeted socket.
+pub(super) struct Serving<'a> {
+    socket: &'a mut WebSocket,
+    state: State,
+    cx: Cx,
+    outputs: SelectAll<Outputs>,
+    running: HashMap<String, AbortHandle>,
+    /// A new token that is being looked at. Nothing is read meanwhile, so that messages are
+    /// obeyed in their order; results are written.
+    renewal: Option<BoxFuture<'static, Result<Option<Cx>, Close>>>,
+    /// Pings sent since the peer was last heard of.
+    unanswered: u32,
+}
+
+impl<'a> Serving<'a> {
+    pub(super) fn new(socket: &'a mut WebSocket, state: State, cx: Cx) -> Self {
+        let (outputs, running) = (SelectAll::new(), HashMap::new());
+        Self {
+            socket,
+            state,
+            cx,
+            outputs,
+            running,
+            renewal: None,
+            unanswered: 0,
+        }
+    }
+
+    /// Serves until something stops it.
+    pub(super) async fn run(mut self, ending: &Ending) -> Result<Infallible, Stop> {
+        let ended = ending.ended();
+        tokio::pin!(ended);
+        let mut ping = interval(PING);
+        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ping.reset();
+        loop {
+            let messages = tokio::select! {
+                biased;
+                reason = &mut ended => return Err(close_for(reason).into()),
+                Some(renewed) = OptionFuture::from(self.renewal.as_mut()) => {
+                    self.renewal = None;
+                    vec![self.renewed(renewed?, ending)]
+                }
+                received = self.socket.recv(), if self.renewal.is_none() => {
+                    self.unanswered = 0;
+                    match incoming(received)? {
+                        Some(message) => self.obey(message)?.into_iter().collect(),
+                        None => continue,
+                    }
+                }
+                Some(output) = self.outputs.next(), if !self.outputs.is_empty() => {
+                    self.gather(output)
+                }
+                _ = ping.tick() => vec![self.ping()?],
+            };
+            if !messages.is_empty() {
+                self.write_while_alive(messages, &mut ended).await?;
+            }
+        }
+    }
+
+    /// Asks the peer whether it is there, unless it has left that open too often. One that is
+    /// not being read cannot be heard.
+    fn ping(&mut self) -> Result<Message, Stop> {
+        if self.unanswered == UNANSWERED {
+            return Err(Stop::Gone);
+        }
+        self.unanswered += u32::from(self.renewal.is_none());
+        Ok(Message::Ping(axum::body::Bytes::new()))
+    }
+
+    /// Goes on under a new token, or without one as before, and tells for how long.
+    fn renewed(&mut self, cx: Option<Cx>, ending: &Ending) -> Message {
+        if let Some(cx) = cx {
+            ending.renew(&cx);
+            self.cx = cx;
+        }
+        protocol::lives_until(ending.expires_at())
+    }
+
+    /// This output and all others that are ready, for one flush.
+    fn gather(&mut self, first: Output) -> Vec<Message> {
+        let mut messages = Vec::with_capacity(1);
+        let mut next = Some(first);
+        while let Some(output) = next {
+            messages.push(output.message);
+            if let Some(id) = output.id {
+                self.running.remove(&id);
+            }
+            next = if messages.len() < FLUSH {
+                self.outputs.next().now_or_never().flatten()
+            } else {
+                None
+            };
+        }
+        messages
+    }
+
+    /// Writes, unless the socket's end comes first: a peer that does not read must not be
+    /// able to outlive its session.
+    async fn write_while_alive(
+        &mut self,
+        messages: Vec<Message>,
+        ended: &mut (impl Future<Output = Reason> + Unpin),
+    ) -> Result<(), Stop> {
+        tokio::select! {
+            biased;
+            written = write(self.socket, messages) => written,
+            reason = ended => Err(close_for(reason).into()),
+        }
+    }
+
+    /// Does what a message says; answers it if there is something to answer at once.
+    fn obey(&mut self, message: Incoming) -> Result<Option<Message>, Close> {
+        match message {
+            Incoming::Init { .. } => Err(Close::TooManyInits),
+            Incoming::Ping { payload } => Ok(Some(protocol::pong(payload.as_deref()))),
+            Incoming::Renew { token } => {
+                let signed_in = self.cx.signed_in();
+                // Nobody's socket cannot become somebody's.
+                let signed_in = signed_in.map_err(|_| Close::Forbidden("Nobody is signed in"))?;
+                let renewal = renew(self.state.clone(), signed_in.session_id, token);
+                self.renewal = Some(renewal.boxed());
+                Ok(None)
+            }
+            Incoming::Pong => Ok(None),
+            Incoming::Complete { id } => {
+                // Its stream is dropped when it is next looked at, and says nothing more.
+                if let Some(handle) = self.running.remove(&id) {
+                    handle.abort();
+                }
+                Ok(None)
+            }
+            Incoming::Subscribe { id, request } => self.subscribe(id, request),
+        }
+    }
+
+    fn subscribe(&mut self, id: String, request: GraphQlRequest) -> Result<Option<Message>, Close> {
+        if self.running.contains_key(&id) {
+            return Err(Close::SubscriberExists);
+        }
+        if self.running.len() >= OPERATIONS {
+            let message = format!("a socket runs at most {OPERATIONS} operations at a time");
+            let refusal = refusal(code::TOO_COMPLEX, message, None);
+            return Ok(Some(protocol::result(&id, &refusal).0));
+        }
+        let operation = match self.state.api().prepare(request) {
+            Ok(operation) => operation,
+            Err(refusal) => return Ok(Some(protocol::result(&id, &refusal).0)),
+        };
+        let outcomes = results(&self.state, operation, self.cx.clone());
+        let (handle, registration) = AbortHandle::new_pair();
+        self.running.insert(id.clone(), handle);
+        self.outputs
+            .push(Abortable::new(outputs(id, outcomes), registration));
+        Ok(None)
+    }
+}
+
+fn close_for(reason: Reason) -> Close {
+    match reason {
+        Reason::SessionEnded => Close::Forbidden("The session has ended"),
+        Reason::TokenExpired => Close::Forbidden("The access token has expired"),
+        Reason::Draining => Close::Restarting,
+    }
+}
+
+/// An operation's results as messages; `complete` follows unless an `error` ended it.
+fn outputs(id: String, outcomes: BoxStream<'static, Outcome>) -> BoxStream<'static, Output> {
+    stream::unfold(Some((id, outcomes)), |operation| async move {
+        let (id, mut outcomes) = operation?;
+        match outcomes.next().await {
+            Some(outcome) => {
+                let (message, last) = protocol::result(&id, &outcome);
+                if last {
+                    Some((
+                        Output {
+                            id: Some(id),
+                            message,
+                        },
+                        None,
+                    ))
+                } else {
+                    Some((Output { id: None, message }, Some((id, outcomes))))
+                }
+            }
+            None => {
+                let message = protocol::complete(&id);
+                Some((
+                    Output {
+                        id: Some(id),
+                        message,
+                    },
+                    None,
+                ))
+            }
+        }
+    })
+    .boxed()
+}
