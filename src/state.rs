@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
+use crate::graphql::Seats;
 use crate::origin::Origins;
 
 /// The node as handlers see it. Cheap to clone.
@@ -19,6 +20,8 @@ struct Shared {
     domain: Domain,
     origins: Origins,
     playground: bool,
+    rate_limits: bool,
+    seats: Arc<Seats>,
     draining: CancellationToken,
     streams: TaskTracker,
 }
@@ -35,6 +38,8 @@ impl State {
             domain,
             origins: Origins::new(config),
             playground: config.playground,
+            rate_limits: config.rate_limits,
+            seats: Arc::new(Seats::new(config.max_sockets_per_user)),
             draining: CancellationToken::new(),
             streams: TaskTracker::new(),
         }))
@@ -54,6 +59,16 @@ impl State {
 
     pub(crate) fn playground(&self) -> bool {
         self.0.playground
+    }
+
+    /// Whether callers are limited in how often they may ask.
+    pub(crate) fn rate_limits(&self) -> bool {
+        self.0.rate_limits
+    }
+
+    /// The open WebSockets of each user.
+    pub(crate) fn seats(&self) -> &Arc<Seats> {
+        &self.0.seats
     }
 
     /// The open WebSockets, which outlive the connections they came in by, and streams of

@@ -65,6 +65,8 @@ pub struct Config {
     pub host: Option<IpAddr>,
     /// TCP connections open at once.
     pub max_connections: usize,
+    /// WebSockets of one user open at once.
+    pub max_sockets_per_user: usize,
     /// Directory of everything kept in files; [`Config::prepare`] creates it.
     pub data_dir: PathBuf,
     /// Where the rows are.
@@ -86,7 +88,7 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// `http(s)` URL under which clients reach this server, without a slash at its end.
     pub public_url: Option<String>,
-    /// Whether callers are limited. Nothing reads it yet: there is no limiter beyond the password queue.
+    /// Whether callers are limited in how often they may ask.
     pub rate_limits: bool,
     /// Whether browsers are served the GraphiQL page.
     pub playground: bool,
@@ -171,6 +173,8 @@ fn read(
         port: values.required(&table::PORT, parse::number(0..=u16::MAX)),
         host: values.optional(&table::HOST, parse::host),
         max_connections: values.required(&table::MAX_CONNECTIONS, parse::number(1..=1_000_000)),
+        max_sockets_per_user: values
+            .required(&table::MAX_SOCKETS_PER_USER, parse::number(1..=1_000_000)),
         // Before the database, whose default lies in it.
         data_dir: values.required(&table::DATA_DIR, parse::directory),
         database: values.required(&table::DATABASE_URL, url::database),

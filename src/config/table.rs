@@ -139,6 +139,9 @@ settings! {
     MAX_CONNECTIONS: Plain, Always("20000"),
         "a number from 1 to 1000000",
         "TCP connections open at once.";
+    MAX_SOCKETS_PER_USER: Plain, Always("50"),
+        "a number from 1 to 1000000",
+        "WebSockets of one user open at once on this node; one more is told to come back later.";
     DATA_DIR: Plain, Always("./data"),
         "the path of a directory",
         "Directory of everything Backchannel keeps in files; created if missing.";
@@ -171,7 +174,7 @@ settings! {
         "Address under which clients reach this server; its origin may open sockets.";
     RATE_LIMITS: Plain, Always("on"),
         "on or off; in production only on",
-        "Limits on how often callers may ask; so far there is no limiter beyond the password queue, so it changes nothing yet.";
+        "Limits on how often callers may ask; so far how fast a WebSocket is read.";
     PLAYGROUND: Plain, ByMode { development: "on", production: "off" },
         "on or off",
         "Whether browsers are served the GraphiQL page.";

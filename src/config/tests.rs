@@ -307,6 +307,8 @@ fn the_bounds_the_table_tells_are_the_bounds_that_hold() {
         ("PORT", "65535", "65536"),
         ("MAX_CONNECTIONS", "1000000", "1000001"),
         ("MAX_CONNECTIONS", "1", "0"),
+        ("MAX_SOCKETS_PER_USER", "1000000", "1000001"),
+        ("MAX_SOCKETS_PER_USER", "1", "0"),
         ("DATABASE_POOL", "500", "501"),
         ("DATABASE_POOL", "1", "0"),
         ("JWT_ACCESS_EXPIRES_IN", "365d", "366d"),

@@ -17,6 +17,7 @@ mod sse;
 mod ws;
 
 pub(crate) use decode::PREFLIGHT;
+pub(crate) use ws::Seats;
 
 use std::time::Duration;
 

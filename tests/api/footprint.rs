@@ -14,7 +14,7 @@ const WEIGHT: u64 = if cfg!(debug_assertions) { 40 } else { 25 } * MEGABYTE;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[expect(clippy::print_stdout, reason = "the figures are of interest")]
 async fn a_node_and_a_thousand_subscribed_sockets_are_light() {
-    let mut node = Process::new(&[]);
+    let mut node = Process::new(&[("MAX_SOCKETS_PER_USER", "1000")]);
     node.start().await;
     let idle = node.resident_bytes();
     let ann = node.person("Ann").await;

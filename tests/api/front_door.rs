@@ -4,7 +4,7 @@
 //!    and other paths.
 //! 2. [`limits`]: requests that are too large, and that refusing them costs next to nothing.
 //! 3. [`results`]: the shape of results, and errors in the right places.
-//! 4. [`sockets`]: slow clients, draining, places; [`crowds`]: many of them that leave. [`renewal`]: a new
+//! 4. [`sockets`]: slow clients, draining, places; [`crowds`]: many of them. [`renewal`]: a new
 //!    token on an open one, and what ends it.
 
 mod crowds;

@@ -35,8 +35,15 @@ impl From<Close> for Stop {
 pub(super) async fn serve(mut socket: WebSocket, state: State) {
     let stopped = async {
         // Boxed, so that what only the beginning needs is not kept to the end.
-        let Greeted { cx, ending } = Box::pin(greet(&mut socket, &state)).await?;
-        let serving = Serving::new(&mut socket, state, cx);
+        let greeted = Box::pin(greet(&mut socket, &state)).await?;
+        // The seat is given back before the goodbye: who is let go may come back meanwhile.
+        let Greeted {
+            cx,
+            ending,
+            pace,
+            seat: _seat,
+        } = greeted;
+        let serving = Serving::new(&mut socket, state, cx, pace);
         Box::pin(serving.run(&ending)).await
     };
     let Err(stop) = stopped.await;

@@ -13,7 +13,9 @@ use crate::graphql::ending::Ending;
 use crate::state::State;
 
 use super::connection::{Stop, incoming, write};
+use super::pace::Pace;
 use super::protocol::{self, Close, Incoming};
+use super::seats::Seat;
 
 /// How long the greeting may take.
 const INIT: Duration = Duration::from_secs(10);
@@ -26,6 +28,9 @@ const FORBIDDEN: Close = Close::Forbidden("Forbidden");
 pub(super) struct Greeted {
     pub(super) cx: Cx,
     pub(super) ending: Ending,
+    pub(super) pace: Pace,
+    /// A user's; nobody in particular needs none.
+    pub(super) seat: Option<Seat>,
 }
 
 /// Waits for `connection_init` and learns who it is.
@@ -40,8 +45,14 @@ pub(super) async fn greet(socket: &mut WebSocket, state: &State) -> Result<Greet
 
 async fn greet_in_time(socket: &mut WebSocket, state: &State) -> Result<Greeted, Stop> {
     let deadline = Instant::now() + INIT;
+    let mut pace = Pace::new(state.rate_limits());
     loop {
-        let received = timeout_at(deadline, socket.recv()).await;
+        let next = async {
+            pace.keep().await;
+            socket.recv().await
+        };
+        let received = timeout_at(deadline, next).await;
+        pace.count();
         match incoming(received.map_err(|_| Close::InitTimeout)?)? {
             None | Some(Incoming::Pong | Incoming::Complete { .. }) => {}
             Some(Incoming::Ping { payload }) => {
@@ -53,9 +64,15 @@ async fn greet_in_time(socket: &mut WebSocket, state: &State) -> Result<Greeted,
             Some(Incoming::Init { token }) => {
                 let known = timeout_at(deadline, authenticate(state, token.as_deref())).await;
                 let (cx, session) = known.map_err(|_| Close::TryAgainLater)??;
+                let seat = seat(state, &cx)?;
                 write(socket, vec![protocol::ack()]).await?;
                 let ending = Ending::of(state, &cx, session);
-                return Ok(Greeted { cx, ending });
+                return Ok(Greeted {
+                    cx,
+                    ending,
+                    pace,
+                    seat,
+                });
             }
         }
     }
@@ -76,6 +93,16 @@ async fn authenticate(
             tracing::error!(%error, "authenticating a socket failed");
             Err(Close::TryAgainLater)
         }
+    }
+}
+
+fn seat(state: &State, cx: &Cx) -> Result<Option<Seat>, Close> {
+    match cx.signed_in() {
+        Ok(signed_in) => {
+            let seat = state.seats().take(signed_in.user.id);
+            seat.map(Some).ok_or(Close::TooManySockets)
+        }
+        Err(_) => Ok(None),
     }
 }
 

@@ -7,6 +7,8 @@
 //! 4. [`serving`]: messages in, results out, and whatever ends it.
 //! 5. [`protocol`] is the messages and the close codes; nothing else knows their spelling.
 //!
+//! Bounds: a user has so many sockets ([`seats`]); each is read at a certain pace ([`pace`]).
+//!
 //! Backpressure: an operation's stream is asked for its next result only when the last one
 //! has been written. A client that reads slowly makes its streams fall behind the bus, and
 //! they go on from the database; nothing piles up here. One that does not read at all is
@@ -14,8 +16,12 @@
 
 mod connection;
 mod greeting;
+mod pace;
 mod protocol;
+mod seats;
 mod serving;
+
+pub(crate) use seats::Seats;
 
 use axum::extract::{Request, WebSocketUpgrade};
 use axum::http::StatusCode;

@@ -25,6 +25,8 @@ pub(super) enum Close {
     Restarting,
     /// The client does not take what it asked for, or the database is away.
     TryAgainLater,
+    /// The user has as many sockets open as anybody may.
+    TooManySockets,
     /// A message was larger than accepted.
     TooLarge,
     /// A message makes no sense.
@@ -48,6 +50,7 @@ impl Close {
         let (code, reason) = match self {
             Self::Restarting => (1012, "Service restart"),
             Self::TryAgainLater => (1013, "Try again later"),
+            Self::TooManySockets => (1013, "Too many sockets of this user"),
             Self::TooLarge => (1009, "Message too big"),
             Self::BadRequest(reason) => (4400, reason),
             Self::Unauthorized => (4401, "Unauthorized"),

@@ -19,6 +19,7 @@ use crate::state::State;
 
 use super::connection::{Stop, incoming, write};
 use super::greeting::renew;
+use super::pace::Pace;
 use super::protocol::{self, Close, Incoming};
 
 /// How often a peer is pinged, and how many pings it may leave unanswered: a dead one is
@@ -45,6 +46,7 @@ pub(super) struct Serving<'a> {
     cx: Cx,
     outputs: SelectAll<Outputs>,
     running: HashMap<String, AbortHandle>,
+    pace: Pace,
     /// A new token that is being looked at. Nothing is read meanwhile, so that messages are
     /// obeyed in their order; results are written.
     renewal: Option<BoxFuture<'static, Result<Option<Cx>, Close>>>,
@@ -53,7 +55,7 @@ pub(super) struct Serving<'a> {
 }
 
 impl<'a> Serving<'a> {
-    pub(super) fn new(socket: &'a mut WebSocket, state: State, cx: Cx) -> Self {
+    pub(super) fn new(socket: &'a mut WebSocket, state: State, cx: Cx, pace: Pace) -> Self {
         let (outputs, running) = (SelectAll::new(), HashMap::new());
         Self {
             socket,
@@ -61,6 +63,7 @@ impl<'a> Serving<'a> {
             cx,
             outputs,
             running,
+            pace,
             renewal: None,
             unanswered: 0,
         }
@@ -74,6 +77,10 @@ impl<'a> Serving<'a> {
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ping.reset();
         loop {
+            let next = async {
+                self.pace.keep().await;
+                self.socket.recv().await
+            };
             let messages = tokio::select! {
                 biased;
                 reason = &mut ended => return Err(close_for(reason).into()),
@@ -81,7 +88,8 @@ impl<'a> Serving<'a> {
                     self.renewal = None;
                     vec![self.renewed(renewed?, ending)]
                 }
-                received = self.socket.recv(), if self.renewal.is_none() => {
+                received = next, if self.renewal.is_none() => {
+                    self.pace.count();
                     self.unanswered = 0;
                     match incoming(received)? {
                         Some(message) => self.obey(message)?.into_iter().collect(),
@@ -105,7 +113,8 @@ impl<'a> Serving<'a> {
         if self.unanswered == UNANSWERED {
             return Err(Stop::Gone);
         }
-        self.unanswered += u32::from(self.renewal.is_none());
+        let is_read = self.renewal.is_none() && self.pace.resumes().is_none();
+        self.unanswered += u32::from(is_read);
         Ok(Message::Ping(axum::body::Bytes::new()))
     }
 

@@ -19,7 +19,11 @@ const VIEWER: &str = "{ viewer { user { id } } }";
 
 /// A token of the same session that expires at another time, as if it had been given out
 /// earlier or later. Answers the expiry too, as clients read it.
-fn token_expiring(app: &App, person: &Person, seconds_from_now: i64) -> (String, String) {
+pub(super) fn token_expiring(
+    app: &App,
+    person: &Person,
+    seconds_from_now: i64,
+) -> (String, String) {
     let secret = std::fs::read(app.files().join("jwt_secret")).expect("the node's secret");
     let mut validation = Validation::new(Algorithm::HS256);
     validation.validate_aud = false;
@@ -46,7 +50,7 @@ fn ping(payload: Value) -> Value {
     json!({ "type": "ping", "payload": payload })
 }
 
-fn renewal(token: &str) -> Value {
+pub(super) fn renewal(token: &str) -> Value {
     ping(json!({ "authorization": format!("Bearer {token}") }))
 }
 

@@ -222,6 +222,12 @@ impl Socket {
             .expect("the socket is open");
     }
 
+    /// Says goodbye, and takes what is still on its way.
+    pub(crate) async fn close(mut self) {
+        self.0.close(None).await.expect("the socket is open");
+        self.ended().await;
+    }
+
     /// The next message, or how the socket ended.
     pub(crate) async fn next(&mut self) -> Result<Value, Ended> {
         let next = timeout(PATIENCE, self.read()).await;
