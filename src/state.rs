@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use backchannel_domain::Domain;
+use backchannel_domain::admission::Admission;
 use backchannel_schema::{Api, Introspection};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::Config;
+use crate::config::{Config, Database};
 use crate::graphql::Seats;
 use crate::origin::Origins;
 
@@ -21,6 +22,7 @@ struct Shared {
     origins: Origins,
     playground: bool,
     rate_limits: bool,
+    admission: Admission,
     seats: Arc<Seats>,
     draining: CancellationToken,
     streams: TaskTracker,
@@ -33,12 +35,14 @@ impl State {
         } else {
             Introspection::Refused
         };
+        let admission = Admission::new(width(config));
         Self(Arc::new(Shared {
-            api: Api::new(introspection),
+            api: Api::new(introspection, admission.clone()),
             domain,
             origins: Origins::new(config),
             playground: config.playground,
             rate_limits: config.rate_limits,
+            admission,
             seats: Arc::new(Seats::new(config.max_sockets_per_user)),
             draining: CancellationToken::new(),
             streams: TaskTracker::new(),
@@ -66,6 +70,11 @@ impl State {
         self.0.rate_limits
     }
 
+    /// Where clients that come back wait for their turn.
+    pub(crate) fn admission(&self) -> &Admission {
+        &self.0.admission
+    }
+
     /// The open WebSockets of each user.
     pub(crate) fn seats(&self) -> &Arc<Seats> {
         &self.0.seats
@@ -80,5 +89,14 @@ impl State {
     /// Cancelled when the node is about to stop.
     pub(crate) fn draining(&self) -> CancellationToken {
         self.0.draining.clone()
+    }
+}
+
+/// How many clients that come back may be at the database at once: half of its connections
+/// for reading, so that the other half is everybody else's.
+fn width(config: &Config) -> usize {
+    match config.database {
+        Database::Sqlite(_) => 2,
+        Database::Postgres(_) => config.database_pool.div_ceil(2) as usize,
     }
 }

@@ -19,6 +19,7 @@
 //! One file a noun; nothing here knows HTTP, GraphQL or JSON.
 
 pub mod access;
+pub mod admission;
 pub mod bus;
 pub mod clock;
 pub mod conversations;

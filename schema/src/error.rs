@@ -110,6 +110,15 @@ pub fn refusal(code: &'static str, message: impl Into<String>, at: Option<Pos>) 
     Response::from_errors(vec![error])
 }
 
+/// The answer to a request whose actor could not be learned.
+#[must_use]
+pub fn failure(error: domain::Error) -> Response {
+    let error = async_graphql::Error::from(ApiError(error));
+    let mut told = ServerError::new(error.message, None);
+    told.extensions = error.extensions;
+    Response::from_errors(vec![told])
+}
+
 fn set_code(error: &mut ServerError, code: &'static str) {
     error.extensions.get_or_insert_default().set("code", code);
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, ID, Interface, Object, SimpleObject, Subscription};
+use backchannel_domain::admission::Admission;
 use backchannel_domain::event::{Event, EventKind};
 use backchannel_domain::messages::Message as MessageRow;
 use backchannel_domain::{ConversationId, Cx, UserId, feed};
@@ -209,8 +210,10 @@ impl EventsSubscription {
         let cx = Scope::of(ctx).cx().clone();
         cx.signed_in()?;
         let id = ConversationId::parse(&conversation_id)?;
+        let start = feed::conversation_events(&cx, id, after.map(Into::into));
+        let admission = ctx.data_unchecked::<Admission>();
         // Boxed, because what starts a stream is kept as long as the stream.
-        let events = Box::pin(feed::conversation_events(&cx, id, after.map(Into::into))).await?;
+        let events = Box::pin(admission.in_turn(start)).await?;
         Ok(events.then(move |event| ConversationEvent::fresh(cx.clone(), event)))
     }
 
@@ -227,7 +230,8 @@ impl EventsSubscription {
         let cx = Scope::of(ctx).cx().clone();
         cx.signed_in()?;
         let after = after.as_ref().map(parse_stream_cursor).transpose()?;
-        let events = Box::pin(feed::viewer_events(&cx, after)).await?;
+        let admission = ctx.data_unchecked::<Admission>();
+        let events = Box::pin(admission.in_turn(feed::viewer_events(&cx, after))).await?;
         Ok(events.then(move |news| {
             let event = ConversationEvent::fresh(cx.clone(), news.event);
             async move {

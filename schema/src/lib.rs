@@ -36,10 +36,11 @@ use std::sync::Arc;
 
 use async_graphql::{MergedObject, MergedSubscription, Response, Schema};
 use backchannel_domain::Cx;
+use backchannel_domain::admission::Admission;
 use futures_util::stream::{BoxStream, StreamExt as _};
 
 pub use document::{GraphQlRequest, Operation, OperationKind};
-pub use error::{code, refusal};
+pub use error::{code, failure, refusal};
 pub use scalars::rfc3339;
 
 use completion::{Shape, Types};
@@ -93,10 +94,11 @@ pub struct Api {
 }
 
 impl Api {
-    /// Builds the schema.
+    /// Builds the schema; its streams start in turns of `admission`.
     #[must_use]
-    pub fn new(introspection: Introspection) -> Self {
+    pub fn new(introspection: Introspection, admission: Admission) -> Self {
         let builder = Root::build(Query::default(), Mutation::default(), Subscription::default())
+            .data(admission)
             .limit_complexity(COMPLEXITY)
             // A suggestion tells a stranger the names that introspection does not.
             .disable_suggestions();
@@ -116,7 +118,7 @@ impl Api {
     #[must_use]
     pub fn sdl() -> String {
         let options = async_graphql::SDLExportOptions::new().prefer_single_line_descriptions();
-        Self::new(Introspection::Allowed)
+        Self::new(Introspection::Allowed, Admission::new(1))
             .root
             .sdl_with_options(options)
     }

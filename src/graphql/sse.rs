@@ -11,12 +11,12 @@ use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use backchannel_domain::error::Unauthenticated;
 use backchannel_domain::{Cx, Error};
-use backchannel_schema::{Operation, code, refusal};
+use backchannel_schema::{Operation, code, failure, refusal};
 use futures_util::StreamExt as _;
 
 use crate::state::State;
 
-use super::answer::{Refusal, to_json};
+use super::answer::to_json;
 use super::ending::Ending;
 use super::{KEEP_ALIVE, results};
 
@@ -52,7 +52,10 @@ pub(super) async fn answer(
 /// Who listens, and what ends it. A bad token is told to the fields that need a good one.
 async fn authenticate(state: &State, token: Option<&str>) -> Result<(Cx, Ending), Outcome> {
     let watched = match token {
-        Some(token) => state.domain().authenticate_and_watch(token).await,
+        Some(token) => {
+            let known = state.domain().authenticate_and_watch(token);
+            state.admission().in_turn(known).await
+        }
         None => Err(Error::Unauthenticated(Unauthenticated::NoToken)),
     };
     match watched {
@@ -61,10 +64,7 @@ async fn authenticate(state: &State, token: Option<&str>) -> Result<(Cx, Ending)
             let cx = state.domain().anonymous(because);
             Ok((cx.clone(), Ending::of(state, &cx, None)))
         }
-        Err(error) => {
-            tracing::error!(%error, "authenticating failed");
-            Err(Refusal::internal().into_outcome())
-        }
+        Err(error) => Err(failure(error)),
     }
 }
 

@@ -4,8 +4,8 @@
 //!    and other paths.
 //! 2. [`limits`]: requests that are too large, and that refusing them costs next to nothing.
 //! 3. [`results`]: the shape of results, and errors in the right places.
-//! 4. [`sockets`]: slow clients, draining, places; [`crowds`]: many of them. [`renewal`]: a new
-//!    token on an open one, and what ends it.
+//! 4. [`sockets`]: slow clients, draining, places; [`crowds`]: many of them; [`storm`]: all at
+//!    once. [`renewal`]: a new token on an open one, and what ends it.
 
 mod crowds;
 mod http;
@@ -15,6 +15,7 @@ mod pages;
 mod renewal;
 mod results;
 mod sockets;
+mod storm;
 
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use hyper::{Method, Request};

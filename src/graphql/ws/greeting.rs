@@ -86,7 +86,8 @@ async fn authenticate(
         return Ok((state.domain().anonymous(Unauthenticated::NoToken), None));
     };
     let token = auth::strip_scheme(token);
-    match state.domain().authenticate_and_watch(token).await {
+    let known = state.domain().authenticate_and_watch(token);
+    match state.admission().in_turn(known).await {
         Ok((cx, watch)) => Ok((cx, Some(watch))),
         Err(Error::Unauthenticated(_)) => Err(FORBIDDEN),
         Err(error) => {
@@ -114,7 +115,8 @@ pub(super) async fn renew(
     token: String,
 ) -> Result<Option<Cx>, Close> {
     let token = auth::strip_scheme(&token);
-    let cx = match timeout(RENEWAL, state.domain().authenticate(Some(token))).await {
+    let known = state.domain().authenticate(Some(token));
+    let cx = match timeout(RENEWAL, state.admission().in_turn(known)).await {
         Ok(Ok(cx)) => cx,
         Ok(Err(error)) => {
             tracing::error!(%error, "renewing a socket's token failed");

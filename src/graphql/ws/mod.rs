@@ -7,7 +7,8 @@
 //! 4. [`serving`]: messages in, results out, and whatever ends it.
 //! 5. [`protocol`] is the messages and the close codes; nothing else knows their spelling.
 //!
-//! Bounds: a user has so many sockets ([`seats`]); each is read at a certain pace ([`pace`]).
+//! Bounds: a user has so many sockets ([`seats`]); each is read at a certain pace ([`pace`]);
+//! greetings, and the streams of all doors, begin in turns (`domain`'s `admission`).
 //!
 //! Backpressure: an operation's stream is asked for its next result only when the last one
 //! has been written. A client that reads slowly makes its streams fall behind the bus, and

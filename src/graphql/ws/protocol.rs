@@ -23,7 +23,7 @@ const ID_BYTES: usize = 128;
 pub(super) enum Close {
     /// The node is stopping.
     Restarting,
-    /// The client does not take what it asked for, or the database is away.
+    /// The client does not take what it asked for, or the node has more to do than it can.
     TryAgainLater,
     /// The user has as many sockets open as anybody may.
     TooManySockets,

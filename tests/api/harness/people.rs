@@ -106,6 +106,16 @@ impl Person {
         }
     }
 
+    /// The same session over connections that nobody else uses.
+    pub(crate) fn with_connections_of_their_own(&self) -> Self {
+        let endpoint = self.node.endpoint.clone();
+        let http = Http::new();
+        Self {
+            node: Node { endpoint, http },
+            ..self.clone()
+        }
+    }
+
     /// The whole answer to a request.
     pub(crate) async fn request(&self, query: &str, variables: Value) -> Answer {
         let body = json!({ "query": query, "variables": variables });
