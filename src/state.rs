@@ -36,6 +36,11 @@ impl State {
             Introspection::Refused
         };
         let admission = Admission::new(width(config));
+        let seats = if config.rate_limits {
+            config.max_sockets_per_user
+        } else {
+            usize::MAX
+        };
         Self(Arc::new(Shared {
             api: Api::new(introspection, admission.clone()),
             domain,
@@ -43,7 +48,7 @@ impl State {
             playground: config.playground,
             rate_limits: config.rate_limits,
             admission,
-            seats: Arc::new(Seats::new(config.max_sockets_per_user)),
+            seats: Arc::new(Seats::new(seats)),
             draining: CancellationToken::new(),
             streams: TaskTracker::new(),
         }))

@@ -139,7 +139,7 @@ settings! {
     MAX_CONNECTIONS: Plain, Always("20000"),
         "a number from 1 to 1000000",
         "TCP connections open at once.";
-    MAX_SOCKETS_PER_USER: Plain, Always("50"),
+    MAX_SOCKETS_PER_USER: Plain, Always("100"),
         "a number from 1 to 1000000",
         "WebSockets of one user open at once on this node; one more is told to come back later.";
     DATA_DIR: Plain, Always("./data"),
@@ -174,7 +174,7 @@ settings! {
         "Address under which clients reach this server; its origin may open sockets.";
     RATE_LIMITS: Plain, Always("on"),
         "on or off; in production only on",
-        "Limits on how often callers may ask; so far how fast a WebSocket is read.";
+        "Limits on how often callers may ask; so far how many WebSockets a user may open and how fast each is read.";
     PLAYGROUND: Plain, ByMode { development: "on", production: "off" },
         "on or off",
         "Whether browsers are served the GraphiQL page.";
