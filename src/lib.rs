@@ -105,6 +105,11 @@ impl Application {
         let Self { state, listener } = self;
         let domain = state.domain().clone();
         let router = http::router(state.clone());
+        let leaving = domain.clone();
+        let stop = async move {
+            stop.await;
+            leaving.drain();
+        };
         listener
             .serve(router, stop, state.draining(), state.streams())
             .await;

@@ -1,8 +1,8 @@
 //! Time, ids and randomness: the only place that asks the machine for them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 use backchannel_entities::Timestamp;
 use uuid::Uuid;
@@ -23,6 +23,15 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         let ahead = self.ahead_ms.load(Ordering::Relaxed);
         Timestamp(chrono::Utc::now().timestamp_millis() + ahead)
+    }
+
+    /// Time since some moment of this process: what is to happen after a while is measured by
+    /// it, because the wall clock may be set.
+    #[must_use]
+    pub(crate) fn uptime(&self) -> Duration {
+        static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
+        let ahead = self.ahead_ms.load(Ordering::Relaxed);
+        BEGINNING.elapsed() + Duration::from_millis(u64::try_from(ahead).unwrap_or(0))
     }
 
     /// Moves this clock, and every clone of it, into the future. For tests: expiry is

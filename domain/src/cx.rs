@@ -23,6 +23,7 @@ use crate::error::Unauthenticated;
 use crate::event::Event;
 use crate::limits;
 use crate::passwords::Passwords;
+use crate::presence::{self, Devices};
 use crate::sessions::SignedIn;
 use crate::stamps::Stamps;
 use crate::tokens::AccessTokens;
@@ -55,6 +56,7 @@ pub(crate) struct Handles {
     pub(crate) db: Db,
     pub(crate) bus: Bus,
     pub(crate) clock: Clock,
+    pub(crate) devices: Arc<Devices>,
     pub(crate) passwords: Passwords,
     pub(crate) access_tokens: AccessTokens,
     pub(crate) settings: Settings,
@@ -69,14 +71,18 @@ impl Domain {
     pub async fn start(settings: Settings, clock: Clock) -> Result<Self> {
         let db = migrated(&settings).await?;
         let bus = Bus::start(db.clone(), clock.clone(), settings.redis_url.as_deref()).await?;
-        Ok(Self(Arc::new(Handles {
+        let domain = Self(Arc::new(Handles {
             bus,
+            devices: Devices::new(clock.clone()),
             passwords: Passwords::new()?,
             access_tokens: AccessTokens::new(&settings.jwt_secret, settings.access_token_lifetime),
             db,
             clock,
             settings,
-        })))
+        }));
+        tokio::spawn(presence::keep_leases(domain.clone()));
+        tokio::spawn(presence::keep_beating(domain.clone()));
+        Ok(domain)
     }
 
     /// Brings the database up to date and nothing else.
@@ -128,8 +134,15 @@ impl Domain {
         self.0.bus.open_feeds()
     }
 
+    /// To be called before sockets are closed because the node stops: their devices are not
+    /// gone, they come back elsewhere.
+    pub fn drain(&self) {
+        self.0.devices.stop();
+    }
+
     /// Ends every stream and closes the connections.
     pub async fn stop(&self) {
+        self.drain();
         self.0.bus.stop();
         self.0.db.close().await;
     }

@@ -33,6 +33,7 @@ pub mod members;
 pub mod messages;
 pub mod page;
 mod passwords;
+pub mod presence;
 pub mod receipts;
 pub mod sessions;
 mod stamps;

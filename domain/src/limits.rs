@@ -6,6 +6,8 @@ use crate::{Error, Result};
 pub const TEXT_CHARS: usize = 4_000;
 /// Longest title of a conversation and longest display name, in characters.
 pub const NAME_CHARS: usize = 100;
+/// Longest text of a presence, in characters.
+pub const PRESENCE_TEXT_CHARS: usize = 140;
 /// Longest slug, in characters.
 pub const SLUG_CHARS: usize = 64;
 /// Longest idempotency key, in bytes.
@@ -58,6 +60,21 @@ pub(crate) fn text(field: &'static str, value: String) -> Result<String> {
         return Err(Error::bad_input(field, "must not contain NUL"));
     }
     Ok(value)
+}
+
+/// What a user says to their presence: trimmed, at most [`PRESENCE_TEXT_CHARS`], on one line;
+/// blank is none.
+pub(crate) fn presence_text(field: &'static str, value: &str) -> Result<Option<String>> {
+    let value = value.trim();
+    if value.chars().count() > PRESENCE_TEXT_CHARS {
+        let message = format!("must have at most {PRESENCE_TEXT_CHARS} characters");
+        return Err(Error::bad_input(field, message));
+    }
+    if value.chars().any(char::is_control) {
+        let message = "must not contain control characters";
+        return Err(Error::bad_input(field, message));
+    }
+    Ok(Some(value.to_owned()).filter(|value| !value.is_empty()))
 }
 
 /// An idempotency key: opaque, printable, 1 to [`CLIENT_MESSAGE_ID_BYTES`] bytes.

@@ -17,7 +17,7 @@ use crate::cx::{Actor, Tx};
 use crate::error::Unauthenticated;
 use crate::tokens::{new_refresh_token, refresh_token_hash};
 use crate::users::{self, Identifier, User};
-use crate::{Cx, Domain, Error, Result};
+use crate::{Cx, Domain, Error, Result, presence};
 
 /// Longest refresh token worth hashing, in bytes; ours have 43.
 const REFRESH_TOKEN_BYTES: usize = 128;
@@ -187,12 +187,14 @@ pub async fn refresh(cx: &Cx, refresh_token: &str) -> Result<NewSession> {
 /// # Errors
 /// [`Error::Unauthenticated`] when nobody is signed in.
 pub async fn sign_out(cx: &Cx) -> Result<()> {
-    let session_id = cx.signed_in()?.session_id;
-    cx.write(move |tx| Box::pin(async move { end(tx, session_id).await }))
+    let signed_in = cx.signed_in()?;
+    let (user_id, id) = (signed_in.user.id, signed_in.session_id);
+    cx.write(move |tx| Box::pin(async move { end(tx, user_id, id).await }))
         .await
 }
 
-async fn end(tx: &mut Tx, id: SessionId) -> Result<()> {
+async fn end(tx: &mut Tx, user_id: UserId, id: SessionId) -> Result<()> {
+    presence::end_device(tx, user_id, id).await?;
     session::Entity::update_many()
         .col_expr(session::Column::RevokedAt, Expr::value(tx.now()))
         .filter(session::Column::Id.eq(id))
@@ -268,6 +270,7 @@ impl Issuer {
             last_used_at: Set(now),
             expires_at: Set(now.plus(self.lifetime)),
             revoked_at: Set(None),
+            device_state: Set(session::DeviceState::Online),
         };
         row.insert(&tx.db).await?;
         let refresh_token = self.add_token(tx, session_id).await?;
@@ -307,7 +310,7 @@ impl Issuer {
             return Ok(None);
         }
         if !self.spend(tx, &token, now).await? {
-            end(tx, session.id).await?;
+            end(tx, session.user_id, session.id).await?;
             tracing::warn!(session.id = %session.id, "a spent refresh token came back; session ended");
             return Ok(None);
         }

@@ -139,7 +139,8 @@ const AHEAD: &str = r#"
 UPDATE "stamps" SET "ahead" = GREATEST("ahead", 1 - pg_current_xact_id()::text::bigint + GREATEST(
     (SELECT coalesce(max("stamp"), 0) FROM "messages"),
     (SELECT coalesce(max("stamp"), 0) FROM "conversation_events"),
-    (SELECT coalesce(max("stamp"), 0) FROM "members")))
+    (SELECT coalesce(max("stamp"), 0) FROM "members"),
+    (SELECT coalesce(max("stamp"), 0) FROM "presences")))
 WHERE "id" = 1 RETURNING "ahead"
 "#;
 

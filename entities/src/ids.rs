@@ -45,3 +45,7 @@ id! {
     /// One login of a user on one device; also the family of its refresh tokens.
     SessionId
 }
+id! {
+    /// One life of a server process, as far as it keeps leases of devices.
+    NodeId
+}

@@ -9,12 +9,15 @@
 pub mod conversation;
 pub mod conversation_event;
 pub mod ids;
+pub mod lease;
 pub mod member;
 pub mod message;
+pub mod node;
+pub mod presence;
 pub mod refresh_token;
 pub mod session;
 mod timestamp;
 pub mod user;
 
-pub use ids::{ConversationId, MessageId, SessionId, UserId};
+pub use ids::{ConversationId, MessageId, NodeId, SessionId, UserId};
 pub use timestamp::Timestamp;

@@ -4,6 +4,22 @@ use sea_orm::entity::prelude::*;
 
 use crate::{SessionId, Timestamp, UserId};
 
+/// What a device says of itself; what the user is follows from all of theirs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+pub enum DeviceState {
+    /// In use, for all that is known.
+    Online,
+    /// Not in use just now, as the client noticed; nobody chose it.
+    Idle,
+    /// Chosen: away.
+    Away,
+    /// Chosen: do not disturb.
+    Busy,
+    /// Chosen: does not count.
+    Offline,
+}
+
 /// One login. Access tokens name it, refresh tokens belong to it, ending it ends both.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "sessions")]
@@ -21,6 +37,8 @@ pub struct Model {
     pub expires_at: Timestamp,
     /// When it was ended, by signing out or because a spent refresh token came back.
     pub revoked_at: Option<Timestamp>,
+    /// What its device says of itself, while it is there.
+    pub device_state: DeviceState,
 }
 
 /// What it belongs to.

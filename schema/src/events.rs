@@ -79,7 +79,10 @@ struct Base {
 impl Base {
     async fn actor(&self) -> Result<Option<User>> {
         match self.event.actor_id {
-            Some(id) => Ok(Some(User(self.scope.loaders().user(id).await?))),
+            Some(id) => {
+                let row = self.scope.loaders().user(id).await?;
+                Ok(Some(User::new(&self.scope, row)))
+            }
             None => Ok(None),
         }
     }
@@ -179,7 +182,8 @@ async fn member(base: &Base, id: &UserId) -> Result<Member> {
 }
 
 async fn user(base: &Base, id: &UserId) -> Result<User> {
-    Ok(User(base.scope.loaders().user(*id).await?))
+    let row = base.scope.loaders().user(*id).await?;
+    Ok(User::new(&base.scope, row))
 }
 
 /// An event, and where the viewer's stream stands with it.

@@ -25,6 +25,7 @@ mod loaders;
 mod members;
 mod messages;
 mod node;
+mod presence;
 mod receipts;
 mod scalars;
 mod scope;
@@ -67,12 +68,13 @@ struct Mutation(
     members::MembersMutation,
     messages::MessagesMutation,
     receipts::ReceiptsMutation,
+    presence::PresenceMutation,
 );
 
 /// The root of all streams.
 #[derive(MergedSubscription, Default)]
 #[graphql(name = "Subscription")]
-struct Subscription(events::EventsSubscription);
+struct Subscription(events::EventsSubscription, presence::PresenceSubscription);
 
 type Root = Schema<Query, Mutation, Subscription>;
 

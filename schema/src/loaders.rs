@@ -14,6 +14,7 @@ use backchannel_domain::conversations::{self, Conversation};
 use backchannel_domain::members::{self, JoinPosition, Member};
 use backchannel_domain::messages::{self, Message};
 use backchannel_domain::page::{Page, PageRequest};
+use backchannel_domain::presence::{self, Presence};
 use backchannel_domain::users::{self, User};
 use backchannel_domain::{ConversationId, Cx, Error, MessageId, Result, UserId};
 use dataloader::BatchFn;
@@ -95,6 +96,7 @@ impl<S: Source> Lazy<S> {
 pub(crate) struct Loaders {
     cx: Cx,
     users: Lazy<Users>,
+    presences: Lazy<Presences>,
     conversations: Lazy<Conversations>,
     unread_counts: Lazy<UnreadCounts>,
     members: Lazy<Members>,
@@ -109,6 +111,7 @@ impl Loaders {
         Self {
             cx,
             users: Lazy(OnceLock::new()),
+            presences: Lazy(OnceLock::new()),
             conversations: Lazy(OnceLock::new()),
             unread_counts: Lazy(OnceLock::new()),
             members: Lazy(OnceLock::new()),
@@ -129,6 +132,13 @@ impl Loaders {
 
     pub(crate) async fn user(&self, id: UserId) -> Result<Arc<User>> {
         self.users
+            .load(&self.cx, id)
+            .await?
+            .ok_or(Error::NotFound("user"))
+    }
+
+    pub(crate) async fn presence(&self, id: UserId) -> Result<Presence> {
+        self.presences
             .load(&self.cx, id)
             .await?
             .ok_or(Error::NotFound("user"))
@@ -199,6 +209,17 @@ impl Source for Users {
 
     async fn fetch(cx: &Cx, keys: &[UserId]) -> Result<HashMap<UserId, Arc<User>>> {
         users::find_many(cx, keys.to_vec()).await
+    }
+}
+
+struct Presences;
+
+impl Source for Presences {
+    type Key = UserId;
+    type Value = Presence;
+
+    async fn fetch(cx: &Cx, keys: &[UserId]) -> Result<HashMap<UserId, Presence>> {
+        presence::find_many(cx, keys).await
     }
 }
 

@@ -46,7 +46,8 @@ impl Member {
 impl Member {
     /// Who.
     async fn user(&self) -> Result<User> {
-        Ok(User(self.scope.loaders().user(self.row.user_id).await?))
+        let row = self.scope.loaders().user(self.row.user_id).await?;
+        Ok(User::new(&self.scope, row))
     }
 
     /// With which role.

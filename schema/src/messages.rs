@@ -55,7 +55,10 @@ impl Message {
     /// Who said it; null for a message of the system.
     async fn sender(&self) -> Result<Option<User>> {
         match self.row.sender_id {
-            Some(id) => Ok(Some(User(self.scope.loaders().user(id).await?))),
+            Some(id) => {
+                let row = self.scope.loaders().user(id).await?;
+                Ok(Some(User::new(&self.scope, row)))
+            }
             None => Ok(None),
         }
     }

@@ -64,7 +64,10 @@ async fn find_if_any(scope: &Scope, id: &ID) -> Result<Option<Node>> {
     let loaders = scope.loaders();
     let found = match GlobalId::parse(id) {
         None => return Ok(None),
-        Some(GlobalId::User(id)) => loaders.user(id).await.map(|row| Node::User(User(row))),
+        Some(GlobalId::User(id)) => {
+            let row = loaders.user(id).await;
+            row.map(|row| Node::User(User::new(scope, row)))
+        }
         Some(GlobalId::Conversation(id)) => {
             let row = loaders.conversation(id).await;
             row.map(|row| Node::Conversation(Conversation::new(scope, row)))

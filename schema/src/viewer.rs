@@ -42,7 +42,8 @@ impl Viewer {
 impl Viewer {
     /// The user as others see them.
     async fn user(&self) -> Result<User> {
-        Ok(User(Arc::clone(&self.scope.cx().signed_in()?.user)))
+        let row = Arc::clone(&self.scope.cx().signed_in()?.user);
+        Ok(User::new(&self.scope, row))
     }
 
     /// Where `viewerEvents` stands now. It is older than anything else selected of the viewer

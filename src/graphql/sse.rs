@@ -10,8 +10,8 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use backchannel_domain::error::Unauthenticated;
-use backchannel_domain::{Cx, Error};
-use backchannel_schema::{Operation, code, failure, refusal};
+use backchannel_domain::{Cx, Error, presence};
+use backchannel_schema::{Operation, OperationKind, code, failure, refusal};
 use futures_util::StreamExt as _;
 
 use crate::state::State;
@@ -69,10 +69,13 @@ async fn authenticate(state: &State, token: Option<&str>) -> Result<(Cx, Ending)
 }
 
 fn stream(state: State, operation: Operation, cx: Cx, ending: Ending) -> Body {
+    let lasts = operation.kind == OperationKind::Subscription;
+    let device = lasts.then(|| presence::hold(&cx)).flatten();
     let mut outcomes = results(&state, operation, cx);
     let open = state.streams().token();
     Body::from_stream(stream! {
         let _open = open;
+        let _device = device;
         yield Ok::<_, Infallible>(COMMENT);
         let ended = ending.ended();
         tokio::pin!(ended);

@@ -8,6 +8,7 @@ use super::registry::Registry;
 use super::topic::{ConversationNotice, Told, Topic, UserNotice};
 use super::user::UserHub;
 use super::viewer::Viewer;
+use super::watched::Watched;
 use super::{News, SessionEnding};
 
 /// Everything open on this node.
@@ -16,6 +17,7 @@ pub(super) struct Local {
     pub(super) hubs: Registry<ConversationId, Hub>,
     pub(super) viewers: Registry<UserId, Viewer>,
     pub(super) users: Registry<UserId, UserHub>,
+    pub(super) watched: Registry<UserId, Watched>,
     pub(super) sessions: Registry<SessionId, SessionEnding>,
 }
 
@@ -51,6 +53,11 @@ impl Local {
             UserNotice::Memberships => {
                 self.viewers.get(&id).inspect(Viewer::refresh);
             }
+            UserNotice::Presence(presence) => {
+                self.watched
+                    .get(&id)
+                    .inspect(|watched| watched.offer(presence));
+            }
         }
     }
 
@@ -62,7 +69,11 @@ impl Local {
     pub(super) fn needs(&self, topic: Topic) -> bool {
         match topic {
             Topic::Conversation(id) => self.hubs.get(&id).is_some(),
-            Topic::User(id) => self.viewers.get(&id).is_some() || self.users.get(&id).is_some(),
+            Topic::User(id) => {
+                self.viewers.get(&id).is_some()
+                    || self.users.get(&id).is_some()
+                    || self.watched.get(&id).is_some()
+            }
         }
     }
 
@@ -71,12 +82,20 @@ impl Local {
         let conversations = self.hubs.keys().into_iter().map(Topic::Conversation);
         let viewers = self.viewers.keys().into_iter().map(Topic::User);
         let users = self.users.keys().into_iter().map(Topic::User);
-        conversations.chain(viewers).chain(users).collect()
+        let watched = self.watched.keys().into_iter().map(Topic::User);
+        conversations
+            .chain(viewers)
+            .chain(users)
+            .chain(watched)
+            .collect()
     }
 
     /// Whether nothing is open that durable news could concern.
     pub(super) fn is_idle(&self) -> bool {
-        self.hubs.is_empty() && self.viewers.is_empty() && self.users.is_empty()
+        self.hubs.is_empty()
+            && self.viewers.is_empty()
+            && self.users.is_empty()
+            && self.watched.is_empty()
     }
 
     /// Drops what nobody holds. Answers what is perhaps not needed any more.
@@ -84,9 +103,11 @@ impl Local {
         self.sessions.forget_unheld();
         let viewers = self.viewers.forget_unheld().into_iter().map(Topic::User);
         let users = self.users.forget_unheld().into_iter().map(Topic::User);
+        let watched = self.watched.forget_unheld().into_iter().map(Topic::User);
         let hubs = self.hubs.forget_unheld().into_iter();
         viewers
             .chain(users)
+            .chain(watched)
             .chain(hubs.map(Topic::Conversation))
             .collect()
     }

@@ -17,12 +17,14 @@ mod registry;
 mod topic;
 mod user;
 mod viewer;
+mod watched;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use backchannel_entities::{
-    ConversationId, SessionId, Timestamp, UserId, conversation_event, member, message, session,
+    ConversationId, SessionId, Timestamp, UserId, conversation_event, member, message, presence,
+    session,
 };
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use tokio::sync::Notify;
@@ -44,6 +46,7 @@ pub(crate) use self::hub::Following;
 pub(crate) use self::topic::UserNotice;
 pub(crate) use self::user::FollowingUser;
 pub(crate) use self::viewer::{FollowingViewer, ViewerNews};
+pub(crate) use self::watched::Watch;
 
 /// How often the database is asked what is new. A removal or an ended session must be felt
 /// within a second although nobody told, which a node learns late or never: Redis froze, or
@@ -158,6 +161,11 @@ impl Bus {
         self.0.follow_viewer(id).await
     }
 
+    /// Watches the presence of users from now on.
+    pub(crate) async fn watch(&self, ids: Vec<UserId>) -> Result<Watch> {
+        self.0.watch(ids).await
+    }
+
     /// Follows what is told about a user from now on.
     pub(crate) async fn follow_user(&self, id: UserId) -> FollowingUser {
         let hub = self.0.local.users.get_or_insert_with(id, UserHub::new);
@@ -241,6 +249,15 @@ impl Bus {
             .await?;
         for id in joined {
             local.tell_user(id, UserNotice::Memberships);
+        }
+        if !local.watched.is_empty() {
+            let presences = presence::Entity::find()
+                .filter(seen.is_later(presence::Column::Stamp))
+                .all(&db.reader)
+                .await?;
+            for changed in presences {
+                local.tell_user(changed.user_id, UserNotice::Presence(changed));
+            }
         }
         Ok(snapshot)
     }

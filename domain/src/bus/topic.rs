@@ -6,6 +6,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::presence::Presence;
+
 /// The channel of ended sessions, to which every node listens.
 pub(super) const SESSIONS: &str = "backchannel:sessions";
 
@@ -45,6 +47,8 @@ pub(crate) enum ConversationNotice {
 pub(crate) enum UserNotice {
     /// The user has joined conversations.
     Memberships,
+    /// The user's presence has changed; of two, the one with more changes is the newer.
+    Presence(Presence),
 }
 
 /// A message from another node, or from this one by way of Redis.

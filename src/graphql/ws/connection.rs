@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket};
+use backchannel_domain::presence;
 use futures_util::SinkExt as _;
 use tokio::time::timeout;
 
@@ -43,6 +44,7 @@ pub(super) async fn serve(mut socket: WebSocket, state: State) {
             pace,
             seat: _seat,
         } = greeted;
+        let _device = presence::hold(&cx);
         let serving = Serving::new(&mut socket, state, cx, pace);
         Box::pin(serving.run(&ending)).await
     };
