@@ -33,8 +33,8 @@ pub(crate) struct Presence {
     state: PresenceState,
     /// What they say to it; null where nothing.
     text: Option<String>,
-    /// When the user last was not OFFLINE; while the user is not, when this last changed. Null
-    /// for somebody who never was there.
+    /// When the user last was not OFFLINE; for one who is not now, when the presence last
+    /// changed. Null for whoever never was there.
     last_seen_at: Option<DateTime>,
 }
 
@@ -59,8 +59,8 @@ struct SetPresenceInput {
     text: Option<String>,
     /// True when the client noticed it and nobody chose it: AWAY when the person has left the
     /// device, ONLINE when back. It does not override a state that was chosen.
-    #[graphql(default)]
-    automatic: bool,
+    #[graphql(default_with = "Some(false)")]
+    automatic: Option<bool>,
 }
 
 /// The answer to `setPresence`.
@@ -85,7 +85,7 @@ impl PresenceMutation {
     ) -> Result<SetPresencePayload> {
         let cx = Scope::of(ctx).cx();
         cx.signed_in()?;
-        let origin = if input.automatic {
+        let origin = if input.automatic == Some(true) {
             Origin::Automatic
         } else {
             Origin::Chosen

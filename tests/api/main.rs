@@ -19,6 +19,7 @@ mod node_clients;
 mod nodes;
 mod pages;
 mod plans;
+mod presence;
 mod properties;
 mod sdl;
 mod viewer_events;

@@ -3,6 +3,7 @@
 
 mod endings;
 mod outage;
+mod presence;
 
 use std::time::Duration;
 

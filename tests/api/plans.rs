@@ -16,6 +16,8 @@ fn full_scan(plan: &str) -> Option<&str> {
         "members",
         "messages",
         "conversation_events",
+        "leases",
+        "presences",
     ];
     plan.lines().find(|line| {
         let line = line.trim();
@@ -77,6 +79,22 @@ on_both! {
         ann.makes(direct).await;
         let mark = "mutation($input: MarkInput!) { markRead(input: $input) { member { readSeq } } }";
         bob.asks(mark, json!({ "input": { "conversationId": room.id, "seq": 2 } })).await;
+        // Presence: of a device with a socket and of one without, watched, left and come back.
+        let mut watching = bob.watches(&[&ann, &cleo]).await;
+        watching.shows(&ann, "OFFLINE").await;
+        watching.shows(&cleo, "OFFLINE").await;
+        let socket = cleo.opens_socket().await;
+        watching.shows(&cleo, "ONLINE").await;
+        let away = json!({ "state": "AWAY", "automatic": true, "text": "at lunch" });
+        for person in [&cleo, &ann] {
+            person.sets_presence(away.clone()).await;
+            watching.shows(person, "AWAY").await;
+        }
+        drop(socket);
+        watching.shows(&cleo, "OFFLINE").await;
+        let _socket = cleo.opens_socket().await;
+        watching.shows(&cleo, "ONLINE").await;
+        assert_eq!(bob.sees(&ann).await["state"], "AWAY");
         // Sessions: signing in, refreshing, ending.
         let again = ann.signs_in_again().await;
         let refresh = "mutation($input: RefreshSessionInput!) { refreshSession(input: $input) { accessToken } }";

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::presence::WATCH;
+
 use super::*;
 
 on_both! {
@@ -30,7 +32,12 @@ on_both! {
                 // People are no secret; that they are not in the stranger's room is.
                 _ => vec![&ann.id, &bob.id],
             };
-            if of == "CreateConversationInput.memberIds" || of == "AddMembersInput.userIds" {
+            let of_people = [
+                "CreateConversationInput.memberIds",
+                "AddMembersInput.userIds",
+                "Subscription.presenceChanged.userIds",
+            ];
+            if of_people.contains(&of) {
                 continue;
             }
             let nobodys = nothing(kind, 3);
@@ -128,6 +135,12 @@ fn probes(scene: &Scene, own: &Room) -> Vec<Probe> {
             "usr_",
             CREATE,
             input(json!({ "kind": "GROUP", "memberIds": ["$"] })),
+        ),
+        probe(
+            "Subscription.presenceChanged.userIds",
+            "usr_",
+            WATCH,
+            json!({ "ids": ["$"] }),
         ),
         probe(
             "RemoveMemberInput.conversationId",

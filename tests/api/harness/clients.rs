@@ -230,7 +230,12 @@ impl Socket {
 
     /// The next message, or how the socket ended.
     pub(crate) async fn next(&mut self) -> Result<Value, Ended> {
-        let next = timeout(PATIENCE, self.read()).await;
+        self.next_within(PATIENCE).await
+    }
+
+    /// The next message, or how the socket ended, for which more patience is needed.
+    pub(crate) async fn next_within(&mut self, patience: Duration) -> Result<Value, Ended> {
+        let next = timeout(patience, self.read()).await;
         next.expect("something arrives in time")
     }
 

@@ -100,8 +100,13 @@ impl Person {
 
     /// The same session on another node.
     pub(crate) fn on(&self, app: &App) -> Self {
+        self.at(app.node())
+    }
+
+    /// The same session on another node.
+    pub(crate) fn at(&self, node: Node) -> Self {
         Self {
-            node: app.node(),
+            node,
             ..self.clone()
         }
     }

@@ -103,17 +103,30 @@ impl Process {
         }
     }
 
+    /// Sends it a signal, such as `STOP`, by which it stalls, and `CONT`.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.as_ref().expect("the process runs").id();
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &id.to_string()])
+            .status();
+        assert!(sent.expect("kill can be run").success());
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
     /// Registers somebody.
     pub(crate) async fn person(&self, name: &str) -> Person {
-        let node = Node {
+        Person::register(&self.node(), name).await
+    }
+
+    /// Where people are on.
+    pub(crate) fn node(&self) -> Node {
+        Node {
             endpoint: self.url("/graphql"),
             http: self.http.clone(),
-        };
-        Person::register(&node, name).await
+        }
     }
 
     /// Memory resident just now.
