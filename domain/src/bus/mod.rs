@@ -19,6 +19,7 @@ mod user;
 mod viewer;
 mod watched;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -243,12 +244,12 @@ impl Bus {
         let joined: Vec<UserId> = member::Entity::find()
             .select_only()
             .column(member::Column::UserId)
-            .distinct()
             .filter(seen.is_later(member::Column::Stamp))
             .into_tuple()
             .all(&db.reader)
             .await?;
-        for id in joined {
+        // Not DISTINCT, for which SQLite would walk the whole table.
+        for id in joined.into_iter().collect::<HashSet<_>>() {
             local.tell_user(id, UserNotice::Memberships);
         }
         if !local.watched.is_empty() {
