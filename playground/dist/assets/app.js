@@ -737,6 +737,37 @@ query RefetchNode($id: ID!) {
     }
   }
 }
+`},{file:"21-ann-is-busy.graphql",text:`# Title: Ann is in a meeting
+# Presence is kept for each device and shown for each user: of several devices the
+# strongest state counts, BUSY before ONLINE before AWAY. This page has no socket of
+# Ann's open unless she listens to something, so she counts as there for 45 seconds.
+# as: ann
+# variables: {"input": {"state": "BUSY", "text": "in a meeting"}}
+
+mutation AnnIsBusy($input: SetPresenceInput!) {
+  setPresence(input: $input) {
+    presence {
+      state
+      text
+      lastSeenAt
+    }
+  }
+}
+`},{file:"22-who-is-there.graphql",text:`# Title: Who is there?
+# First the present state of each, then every change. Bob's own is ONLINE as soon as
+# this stream is open. Run the one before again, with another state.
+# as: bob
+# variables: {"userIds": ["{{annId}}", "{{bobId}}"]}
+# take: 2
+
+subscription WhoIsThere($userIds: [ID!]!) {
+  presenceChanged(userIds: $userIds) {
+    userId
+    state
+    text
+    lastSeenAt
+  }
+}
 `}];var U2=Poe.map(({file:e,text:t})=>Ewe(e,t)),Voe=()=>({values:{run:Math.random().toString(36).slice(2,8)},done:[]}),Bv=Fv("examples",Voe());function Boe(){Bv.set(Voe())}function y9(e){return U2.find(t=>t.operationName===e)}function zoe({number:e,title:t,explanation:n,operation:r}){return`# ${e} ${t}
 #
 # ${n.join(" ")}
