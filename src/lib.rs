@@ -23,6 +23,7 @@ pub mod telemetry;
 
 use std::net::SocketAddr;
 
+use backchannel_domain::calls::Turn;
 use backchannel_domain::clock::Clock;
 use backchannel_domain::db::DatabaseUrl;
 use backchannel_domain::{Domain, Settings};
@@ -139,5 +140,12 @@ fn settings(config: &Config, jwt_secret: &Secret) -> Settings {
         access_token_lifetime: config.jwt_access_expires_in,
         refresh_token_lifetime: config.jwt_refresh_expires_in,
         refresh_grace: config.refresh_grace,
+        turn: Turn {
+            urls: config.turn_urls.clone(),
+            secret: config
+                .turn_secret
+                .as_ref()
+                .map(|secret| secret.expose().as_bytes().to_vec()),
+        },
     }
 }

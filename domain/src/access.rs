@@ -105,6 +105,16 @@ impl Membership {
         Ok(())
     }
 
+    /// Whether the actor may start a call.
+    pub(crate) fn may_call(&self) -> Result<()> {
+        match self.conversation.kind {
+            ConversationKind::Direct => Ok(()),
+            ConversationKind::Group | ConversationKind::Channel | ConversationKind::Room => Err(
+                Error::Forbidden("so far there are calls in direct conversations only"),
+            ),
+        }
+    }
+
     /// Whether the actor may edit what `sender` sent.
     pub(crate) fn may_edit(&self, sender: Option<UserId>) -> Result<()> {
         if sender == Some(self.member.user_id) {

@@ -17,6 +17,7 @@ use tokio::sync::OnceCell;
 use tracing::Instrument as _;
 
 use crate::bus::{Bus, News, UserNotice};
+use crate::calls;
 use crate::clock::Clock;
 use crate::db::{DatabaseUrl, Db, StatementLog};
 use crate::error::Unauthenticated;
@@ -46,6 +47,8 @@ pub struct Settings {
     pub refresh_token_lifetime: Duration,
     /// How long a spent refresh token is honoured again.
     pub refresh_grace: Duration,
+    /// Servers that help the devices of a call to reach each other.
+    pub turn: calls::Turn,
 }
 
 /// A node's handles. Cheap to clone.
@@ -82,6 +85,8 @@ impl Domain {
         }));
         tokio::spawn(presence::keep_leases(domain.clone()));
         tokio::spawn(presence::keep_beating(domain.clone()));
+        let nobody = domain.anonymous(Unauthenticated::NoToken);
+        tokio::spawn(calls::run(nobody));
         Ok(domain)
     }
 

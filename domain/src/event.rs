@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use backchannel_entities::{ConversationId, MessageId, Timestamp, UserId, conversation_event};
+use backchannel_entities::{
+    CallId, ConversationId, MessageId, Timestamp, UserId, conversation_event,
+};
 use sea_orm::Set;
 
 use crate::messages::Message;
@@ -45,21 +47,25 @@ pub enum EventKind {
     MemberLeft(UserId),
     /// The member has another role.
     MemberRoleChanged(UserId),
+    /// The call is over.
+    CallEnded(CallId),
 }
 
 impl Event {
     /// Its row in the event table; a sent message is its own row.
     pub(crate) fn row(&self) -> Option<conversation_event::ActiveModel> {
         use conversation_event::Kind;
-        let (kind, message_id, user_id): (_, Option<MessageId>, Option<UserId>) = match &self.kind {
+        type About = (Kind, Option<MessageId>, Option<UserId>, Option<CallId>);
+        let (kind, message_id, user_id, call_id): About = match &self.kind {
             EventKind::MessageSent(_) => return None,
-            EventKind::MessageEdited(message) => (Kind::MessageEdited, Some(message.id), None),
-            EventKind::MessageDeleted(message) => (Kind::MessageDeleted, Some(message.id), None),
-            EventKind::MemberJoined(user_id) => (Kind::MemberJoined, None, Some(*user_id)),
-            EventKind::MemberLeft(user_id) => (Kind::MemberLeft, None, Some(*user_id)),
-            EventKind::MemberRoleChanged(user_id) => {
-                (Kind::MemberRoleChanged, None, Some(*user_id))
+            EventKind::MessageEdited(about) => (Kind::MessageEdited, Some(about.id), None, None),
+            EventKind::MessageDeleted(about) => (Kind::MessageDeleted, Some(about.id), None, None),
+            EventKind::MemberJoined(about) => (Kind::MemberJoined, None, Some(*about), None),
+            EventKind::MemberLeft(about) => (Kind::MemberLeft, None, Some(*about), None),
+            EventKind::MemberRoleChanged(about) => {
+                (Kind::MemberRoleChanged, None, Some(*about), None)
             }
+            EventKind::CallEnded(about) => (Kind::CallEnded, None, None, Some(*about)),
         };
         Some(conversation_event::ActiveModel {
             conversation_id: Set(self.conversation_id),
@@ -69,6 +75,7 @@ impl Event {
             actor_id: Set(self.actor_id),
             message_id: Set(message_id),
             user_id: Set(user_id),
+            call_id: Set(call_id),
             stamp: Set(self.stamp),
         })
     }

@@ -21,6 +21,7 @@
 pub mod access;
 pub mod admission;
 pub mod bus;
+pub mod calls;
 pub mod clock;
 pub mod conversations;
 pub mod cx;
@@ -40,6 +41,6 @@ mod stamps;
 mod tokens;
 pub mod users;
 
-pub use backchannel_entities::{ConversationId, MessageId, SessionId, Timestamp, UserId};
+pub use backchannel_entities::{CallId, ConversationId, MessageId, SessionId, Timestamp, UserId};
 pub use cx::{Cx, Domain, Settings};
 pub use error::{Error, Result};

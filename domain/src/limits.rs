@@ -16,6 +16,10 @@ pub const CLIENT_MESSAGE_ID_BYTES: usize = 128;
 pub const EMAIL_BYTES: usize = 254;
 /// Most users named in one request.
 pub const IDS_PER_REQUEST: usize = 200;
+/// Longest payload of a call signal, in bytes.
+pub const SIGNAL_BYTES: usize = 65_536;
+/// Most signals kept of what one user sends in a call.
+pub const SIGNALS_KEPT: u64 = 256;
 /// Largest page.
 pub const PAGE_SIZE: u32 = 200;
 /// Page size where none is asked for.

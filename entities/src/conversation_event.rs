@@ -2,7 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-use crate::{ConversationId, MessageId, Timestamp, UserId};
+use crate::{CallId, ConversationId, MessageId, Timestamp, UserId};
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
@@ -18,6 +18,8 @@ pub enum Kind {
     MemberLeft,
     /// `user_id` has another role.
     MemberRoleChanged,
+    /// `call_id` is over.
+    CallEnded,
 }
 
 /// An event. It names what it is about and carries no payload: readers are shown the
@@ -41,6 +43,8 @@ pub struct Model {
     pub message_id: Option<MessageId>,
     /// The user concerned, for events about membership.
     pub user_id: Option<UserId>,
+    /// The call concerned, for events about one.
+    pub call_id: Option<CallId>,
     /// Where it stands in the order of commits.
     pub stamp: i64,
 }

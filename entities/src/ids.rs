@@ -46,6 +46,10 @@ id! {
     SessionId
 }
 id! {
+    /// A call.
+    CallId
+}
+id! {
     /// One life of a server process, as far as it keeps leases of devices.
     NodeId
 }

@@ -6,6 +6,9 @@
 //! 3. Ids are distinct types ([`ids`]), so that a user's id cannot be passed where a
 //!    conversation's is meant; instants are [`Timestamp`], milliseconds everywhere.
 
+pub mod call;
+pub mod call_party;
+pub mod call_signal;
 pub mod conversation;
 pub mod conversation_event;
 pub mod ids;
@@ -19,5 +22,5 @@ pub mod session;
 mod timestamp;
 pub mod user;
 
-pub use ids::{ConversationId, MessageId, NodeId, SessionId, UserId};
+pub use ids::{CallId, ConversationId, MessageId, NodeId, SessionId, UserId};
 pub use timestamp::Timestamp;

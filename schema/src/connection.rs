@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
+use crate::calls::Call;
 use crate::conversations::Conversation;
 use crate::error::Result;
 use crate::messages::Message;
@@ -27,6 +28,7 @@ pub(crate) struct PageInfo {
 
 /// A page of a list.
 #[derive(SimpleObject)]
+#[graphql(concrete(name = "CallConnection", params(Call)))]
 #[graphql(concrete(name = "ConversationConnection", params(Conversation)))]
 #[graphql(concrete(name = "MessageConnection", params(Message)))]
 pub(crate) struct Connection<T: OutputType>
@@ -43,6 +45,7 @@ where
 
 /// An item of a list, and where it stands.
 #[derive(SimpleObject)]
+#[graphql(concrete(name = "CallEdge", params(Call)))]
 #[graphql(concrete(name = "ConversationEdge", params(Conversation)))]
 #[graphql(concrete(name = "MemberEdge", params(crate::members::Member)))]
 #[graphql(concrete(name = "MessageEdge", params(Message)))]
@@ -120,6 +123,7 @@ pub(crate) enum List {
     Members = 2,
     Messages = 3,
     ViewerEvents = 4,
+    Calls = 5,
 }
 
 fn encode(list: List, position: &[u8]) -> String {

@@ -7,9 +7,10 @@ use async_graphql::{Context, ID, Interface, Object, SimpleObject, Subscription};
 use backchannel_domain::admission::Admission;
 use backchannel_domain::event::{Event, EventKind};
 use backchannel_domain::messages::Message as MessageRow;
-use backchannel_domain::{ConversationId, Cx, UserId, feed};
+use backchannel_domain::{CallId, ConversationId, Cx, UserId, feed};
 use futures_util::{Stream, StreamExt as _};
 
+use crate::calls::Call;
 use crate::connection::{parse_stream_cursor, stream_cursor};
 use crate::error::Result;
 use crate::id::Global as _;
@@ -42,6 +43,7 @@ enum ConversationEvent {
     MemberJoined(MemberJoined),
     MemberLeft(MemberLeft),
     MemberRoleChanged(MemberRoleChanged),
+    CallEnded(CallEnded),
 }
 
 impl ConversationEvent {
@@ -66,6 +68,7 @@ impl ConversationEvent {
             EventKind::MemberRoleChanged(about) => {
                 Self::MemberRoleChanged(MemberRoleChanged { base, about })
             }
+            EventKind::CallEnded(about) => Self::CallEnded(CallEnded { base, about }),
         }
     }
 }
@@ -168,6 +171,13 @@ event! {
     member: Member = member
 }
 
+event! {
+    /// A call is over: the one event that each call leaves.
+    CallEnded, CallId,
+    /// The call.
+    call: Call = call
+}
+
 async fn message(base: &Base, row: &Arc<MessageRow>) -> Result<Message> {
     Ok(Message::new(&base.scope, Arc::clone(row)))
 }
@@ -179,6 +189,13 @@ async fn member(base: &Base, id: &UserId) -> Result<Member> {
         .member(base.event.conversation_id, *id)
         .await?;
     Ok(Member::new(&base.scope, row))
+}
+
+async fn call(base: &Base, id: &CallId) -> Result<Call> {
+    Ok(Call::new(
+        &base.scope,
+        base.scope.loaders().call(*id).await?,
+    ))
 }
 
 async fn user(base: &Base, id: &UserId) -> Result<User> {

@@ -4,7 +4,7 @@
 //! seen to be wrong, by people too.
 
 use async_graphql::ID;
-use backchannel_domain::{ConversationId, Error, MessageId, UserId};
+use backchannel_domain::{CallId, ConversationId, Error, MessageId, UserId};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use uuid::Uuid;
@@ -18,6 +18,8 @@ pub(crate) enum GlobalId {
     Conversation(ConversationId),
     /// A message.
     Message(MessageId),
+    /// A call.
+    Call(CallId),
 }
 
 impl GlobalId {
@@ -31,6 +33,7 @@ impl GlobalId {
             UserId::PREFIX => Some(Self::User(UserId(key))),
             ConversationId::PREFIX => Some(Self::Conversation(ConversationId(key))),
             MessageId::PREFIX => Some(Self::Message(MessageId(key))),
+            CallId::PREFIX => Some(Self::Call(CallId(key))),
             _ => None,
         }
     }
@@ -88,6 +91,7 @@ macro_rules! global {
 global!(UserId, User, "usr_", "user");
 global!(ConversationId, Conversation, "cnv_", "conversation");
 global!(MessageId, Message, "msg_", "message");
+global!(CallId, Call, "cll_", "call");
 
 /// Ids of a list, all of one type.
 pub(crate) fn parse_all<T: Global>(ids: &[ID]) -> Result<Vec<T>, Error> {

@@ -14,6 +14,7 @@
 //! One file a noun: its types, inputs, queries, mutations and subscriptions. The SDL is
 //! committed as `schema.graphql`, and a test compares the two.
 
+mod calls;
 mod completion;
 mod connection;
 mod conversations;
@@ -57,6 +58,7 @@ struct Query(
     viewer::ViewerQuery,
     node::NodeQuery,
     conversations::ConversationsQuery,
+    calls::CallsQuery,
 );
 
 /// The root of all changes. Each answers once its change is durable.
@@ -69,12 +71,17 @@ struct Mutation(
     messages::MessagesMutation,
     receipts::ReceiptsMutation,
     presence::PresenceMutation,
+    calls::CallsMutation,
 );
 
 /// The root of all streams.
 #[derive(MergedSubscription, Default)]
 #[graphql(name = "Subscription")]
-struct Subscription(events::EventsSubscription, presence::PresenceSubscription);
+struct Subscription(
+    events::EventsSubscription,
+    presence::PresenceSubscription,
+    calls::CallsSubscription,
+);
 
 type Root = Schema<Query, Mutation, Subscription>;
 

@@ -10,13 +10,14 @@ use std::hash::Hash;
 use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 
+use backchannel_domain::calls::{self, Call};
 use backchannel_domain::conversations::{self, Conversation};
 use backchannel_domain::members::{self, JoinPosition, Member};
 use backchannel_domain::messages::{self, Message};
 use backchannel_domain::page::{Page, PageRequest};
 use backchannel_domain::presence::{self, Presence};
 use backchannel_domain::users::{self, User};
-use backchannel_domain::{ConversationId, Cx, Error, MessageId, Result, UserId};
+use backchannel_domain::{CallId, ConversationId, Cx, Error, MessageId, Result, UserId};
 use dataloader::BatchFn;
 use dataloader::cached::Loader;
 
@@ -104,6 +105,7 @@ pub(crate) struct Loaders {
     member_counts: Lazy<MemberCounts>,
     messages: Lazy<Messages>,
     message_pages: Lazy<MessagePages>,
+    calls: Lazy<Calls>,
 }
 
 impl Loaders {
@@ -119,6 +121,7 @@ impl Loaders {
             member_counts: Lazy(OnceLock::new()),
             messages: Lazy(OnceLock::new()),
             message_pages: Lazy(OnceLock::new()),
+            calls: Lazy(OnceLock::new()),
         }
     }
 
@@ -198,6 +201,14 @@ impl Loaders {
             .load(&self.cx, (request, id))
             .await?
             .unwrap_or_default())
+    }
+
+    /// A call of a conversation the actor is in.
+    pub(crate) async fn call(&self, id: CallId) -> Result<Arc<Call>> {
+        self.calls
+            .load(&self.cx, id)
+            .await?
+            .ok_or(Error::NotFound("call"))
     }
 }
 
@@ -312,6 +323,17 @@ impl Source for MessagePages {
             }
         }
         Ok(found)
+    }
+}
+
+struct Calls;
+
+impl Source for Calls {
+    type Key = CallId;
+    type Value = Arc<Call>;
+
+    async fn fetch(cx: &Cx, keys: &[CallId]) -> Result<HashMap<CallId, Arc<Call>>> {
+        calls::find_many(cx, keys).await
     }
 }
 

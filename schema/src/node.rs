@@ -4,6 +4,7 @@ use async_graphql::{Context, ID, Interface, Object};
 use backchannel_domain::Error;
 use backchannel_domain::limits::IDS_PER_REQUEST;
 
+use crate::calls::Call;
 use crate::conversations::Conversation;
 use crate::error::Result;
 use crate::id::GlobalId;
@@ -18,6 +19,7 @@ pub(crate) enum Node {
     User(User),
     Conversation(Conversation),
     Message(Message),
+    Call(Call),
 }
 
 #[derive(Default)]
@@ -75,6 +77,10 @@ async fn find_if_any(scope: &Scope, id: &ID) -> Result<Option<Node>> {
         Some(GlobalId::Message(id)) => {
             let row = loaders.message(id).await;
             row.map(|row| Node::Message(Message::new(scope, row)))
+        }
+        Some(GlobalId::Call(id)) => {
+            let row = loaders.call(id).await;
+            row.map(|row| Node::Call(Call::new(scope, row)))
         }
     };
     match found {

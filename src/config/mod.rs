@@ -88,6 +88,10 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// `http(s)` URL under which clients reach this server, without a slash at its end.
     pub public_url: Option<String>,
+    /// STUN and TURN servers for calls, as WebRTC spells their URLs.
+    pub turn_urls: Vec<String>,
+    /// Secret shared with the TURN servers; there is one if one of them is named.
+    pub turn_secret: Option<Secret>,
     /// Whether callers are limited in how often they may ask.
     pub rate_limits: bool,
     /// Whether browsers are served the GraphiQL page.
@@ -188,12 +192,21 @@ fn read(
         refresh_grace: values.required(&table::REFRESH_GRACE, parse::duration(HOUR)),
         allowed_origins: values.list(&table::ALLOWED_ORIGINS, url::origin),
         public_url: values.optional(&table::PUBLIC_URL, url::public_url),
+        turn_urls: values.list(&table::TURN_URLS, url::ice_server),
+        turn_secret: values.optional(&table::TURN_SECRET, parse::secret),
         rate_limits: values.required(&table::RATE_LIMITS, parse::switch),
         playground: values.required(&table::PLAYGROUND, parse::switch),
         introspection: values.required(&table::INTROSPECTION, parse::switch),
         log_format: values.required(&table::LOG_FORMAT, parse::log_format),
         log_level: values.required(&table::LOG_LEVEL, parse::log_level),
     };
+    let names_turn = config.turn_urls.iter().any(|url| url.starts_with("turn"));
+    if names_turn && config.turn_secret.is_none() && !values.may_be_set(&table::TURN_SECRET) {
+        values.refuse(
+            &table::TURN_SECRET,
+            "not set, and TURN_URLS names a TURN server",
+        );
+    }
     match config.mode {
         Mode::Development => {}
         Mode::Production => refuse_in_production(&config, &mut values),

@@ -172,6 +172,12 @@ settings! {
     PUBLIC_URL: Url, Unset("taken from each request"),
         "an http:// or https:// URL without user, query or fragment",
         "Address under which clients reach this server; its origin may open sockets.";
+    TURN_URLS: Plain, Unset("calls connect without help, which fails between many networks"),
+        "stun:, stuns:, turn: and turns: URLs separated by commas, such as turn:turn.example.org:3478?transport=udp",
+        "STUN and TURN servers that clients use for calls.";
+    TURN_SECRET: Secret, Unset("only STUN servers can be named"),
+        "the static-auth-secret of the TURN servers",
+        "Secret shared with the TURN servers, from which credentials are made for each call.";
     RATE_LIMITS: Plain, Always("on"),
         "on or off; in production only on",
         "Limits on how often callers may ask; so far how many WebSockets a user may open and how fast each is read.";

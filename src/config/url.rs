@@ -91,6 +91,28 @@ pub(super) fn origin(text: &str) -> Parsed<String> {
     }
 }
 
+/// A STUN or TURN server, as WebRTC has it: `turn:host:port?transport=udp` (RFC 7064, 7065).
+pub(super) fn ice_server(text: &str) -> Parsed<String> {
+    let Some((scheme, rest)) = text.split_once(':') else {
+        return Err("is not a URL".into());
+    };
+    let place = match scheme {
+        "stun" | "stuns" => rest,
+        "turn" | "turns" => match rest.split_once('?') {
+            None | Some((_, "transport=udp" | "transport=tcp")) => {
+                rest.split('?').next().unwrap_or_default()
+            }
+            Some(_) => return Err("has options other than transport=udp or transport=tcp".into()),
+        },
+        _ => return Err("has an unknown scheme".into()),
+    };
+    if place.contains(['/', '?', '#', '@']) {
+        return Err("has more to it than host and port".into());
+    }
+    host_name(authority(place)?.host)?;
+    Ok(text.to_owned())
+}
+
 /// What of a URL may be shown: neither user nor password nor query, wherever the `@` stands.
 pub(super) fn without_credentials(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));

@@ -7,6 +7,7 @@ mod harness;
 
 mod architecture;
 mod bad_input;
+mod calls;
 mod configuration;
 mod conversations;
 mod crash;

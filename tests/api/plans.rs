@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use crate::harness::on_both;
+use crate::calls::{ANSWER, HANG_UP, HISTORY, ICE};
+use crate::harness::people::text;
+use crate::harness::{App, Person, on_both, until};
 
 /// Whether a plan reads a whole table. On SQLite a covering index used as a table is no
 /// scan that grows into a search; on Postgres sequential scans are switched off for
@@ -18,6 +20,9 @@ fn full_scan(plan: &str) -> Option<&str> {
         "conversation_events",
         "leases",
         "presences",
+        "calls",
+        "call_parties",
+        "call_signals",
     ];
     plan.lines().find(|line| {
         let line = line.trim();
@@ -28,6 +33,34 @@ fn full_scan(plan: &str) -> Option<&str> {
         });
         sqlite || line.contains("Seq Scan on")
     })
+}
+
+/// Calls from ringing to being forgotten, busy ones, and their lists.
+async fn calls(app: &App, ann: &Person, bob: &Person, cleo: &Person) {
+    let (room, other) = (ann.makes_direct(bob).await, cleo.makes_direct(bob).await);
+    let id = text(&ann.calls(&room).await["id"]);
+    ann.says(&id, "OFFER", "sdp").await;
+    let mut phone = bob.listens().await;
+    phone.is_told("RINGING", &id).await;
+    cleo.calls(&other).await;
+    bob.does(ANSWER, &id).await;
+    phone.is_told_all(&["ANSWERED", "OFFER"], &id).await;
+    ann.call(&id).await;
+    ann.asks(ICE, json!({ "id": id })).await;
+    ann.does(HANG_UP, &id).await;
+    for conversation in [None, Some(&room.id)] {
+        let mut variables = json!({ "conversation": conversation, "first": 1 });
+        let page = bob.asks(HISTORY, variables.clone()).await;
+        variables["after"] = page["callHistory"]["pageInfo"]["endCursor"].clone();
+        bob.asks(HISTORY, variables).await;
+    }
+    app.advance(std::time::Duration::from_secs(121));
+    until("the signals are forgotten", || async {
+        let mut late = bob.signs_in_again().await.listens().await;
+        let a_while = std::time::Duration::from_millis(300);
+        tokio::time::timeout(a_while, late.next()).await.is_err()
+    })
+    .await;
 }
 
 on_both! {
@@ -95,6 +128,7 @@ on_both! {
         let _socket = cleo.opens_socket().await;
         watching.shows(&cleo, "ONLINE").await;
         assert_eq!(bob.sees(&ann).await["state"], "AWAY");
+        calls(app, &ann, &bob, &cleo).await;
         // Sessions: signing in, refreshing, ending.
         let again = ann.signs_in_again().await;
         let refresh = "mutation($input: RefreshSessionInput!) { refreshSession(input: $input) { accessToken } }";

@@ -58,6 +58,9 @@ impl Local {
                     .get(&id)
                     .inspect(|watched| watched.offer(presence));
             }
+            UserNotice::Calls => {
+                self.users.get(&id).inspect(|hub| hub.tell(notice));
+            }
         }
     }
 

@@ -24,8 +24,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backchannel_entities::{
-    ConversationId, SessionId, Timestamp, UserId, conversation_event, member, message, presence,
-    session,
+    ConversationId, SessionId, Timestamp, UserId, call, call_party, conversation_event, member,
+    message, presence, session,
 };
 use sea_orm::sea_query::{Expr, Func, SimpleExpr};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
@@ -199,6 +199,11 @@ impl Bus {
         self.0.local.topics().len()
     }
 
+    /// Cancelled when the node stops.
+    pub(crate) fn stopping(&self) -> &CancellationToken {
+        &self.0.stopping
+    }
+
     pub(crate) fn stop(&self) {
         self.0.stopping.cancel();
     }
@@ -260,6 +265,21 @@ impl Bus {
             for changed in presences {
                 local.tell_user(changed.user_id, UserNotice::Presence(changed));
             }
+        }
+        if local.users.is_empty() {
+            return Ok(snapshot);
+        }
+        let in_calls: Vec<UserId> = call_party::Entity::find()
+            .select_only()
+            .column(call_party::Column::UserId)
+            .distinct()
+            .inner_join(call::Entity)
+            .filter(seen.is_later(call::Column::Stamp))
+            .into_tuple()
+            .all(&db.reader)
+            .await?;
+        for id in in_calls {
+            local.tell_user(id, UserNotice::Calls);
         }
         Ok(snapshot)
     }

@@ -49,6 +49,8 @@ pub(crate) enum UserNotice {
     Memberships,
     /// The user's presence has changed; of two, the one with more changes is the newer.
     Presence(Presence),
+    /// Something has happened in the user's calls.
+    Calls,
 }
 
 /// A message from another node, or from this one by way of Redis.

@@ -21,6 +21,12 @@ impl UserHub {
         let (notices, _) = broadcast::channel(BEHIND);
         Self { notices }
     }
+
+    /// Passes a notice on.
+    pub(super) fn tell(&self, notice: UserNotice) {
+        // An error means that nobody listens just now.
+        let _ = self.notices.send(notice);
+    }
 }
 
 /// A hold on a user's hub.

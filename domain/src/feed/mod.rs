@@ -151,7 +151,8 @@ impl Viewpoint {
             | EventKind::MemberRoleChanged(_)
             | EventKind::MessageSent(_)
             | EventKind::MessageEdited(_)
-            | EventKind::MessageDeleted(_) => false,
+            | EventKind::MessageDeleted(_)
+            | EventKind::CallEnded(_) => false,
         }
     }
 

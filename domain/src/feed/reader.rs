@@ -198,7 +198,7 @@ fn sql(ranges: usize) -> String {
         r#"
 WITH wanted("conversation_id", "after", "upto") AS (VALUES {wanted})
 SELECT e."conversation_id" AS "conversation_id", e."seq" AS "seq", e."kind" AS "kind", e."at" AS "at",
-       e."actor_id" AS "actor_id", e."user_id" AS "user_id", e."stamp" AS "stamp",
+       e."actor_id" AS "actor_id", e."user_id" AS "user_id", e."call_id" AS "call_id", e."stamp" AS "stamp",
        m."id" AS "m_id", m."conversation_id" AS "m_conversation_id", m."seq" AS "m_seq",
        m."sender_id" AS "m_sender_id", m."client_message_id" AS "m_client_message_id",
        m."digest" AS "m_digest", m."text" AS "m_text", m."created_at" AS "m_created_at",
@@ -206,7 +206,7 @@ SELECT e."conversation_id" AS "conversation_id", e."seq" AS "seq", e."kind" AS "
 FROM wanted w CROSS JOIN "conversation_events" e LEFT JOIN "messages" m ON m."id" = e."message_id"
 WHERE e."conversation_id" = w."conversation_id" AND e."seq" > w."after" AND e."seq" <= w."upto"
 UNION ALL
-SELECT m."conversation_id", m."seq", 'message_sent', m."created_at", m."sender_id", NULL, m."stamp",
+SELECT m."conversation_id", m."seq", 'message_sent', m."created_at", m."sender_id", NULL, NULL, m."stamp",
        m."id", m."conversation_id", m."seq", m."sender_id", m."client_message_id",
        m."digest", m."text", m."created_at", m."edited_at", m."deleted_at", m."stamp"
 FROM wanted w CROSS JOIN "messages" m
@@ -234,6 +234,7 @@ fn event(row: &QueryResult) -> Result<Event, DbErr> {
             Kind::MemberJoined => EventKind::MemberJoined(user_id()?),
             Kind::MemberLeft => EventKind::MemberLeft(user_id()?),
             Kind::MemberRoleChanged => EventKind::MemberRoleChanged(user_id()?),
+            Kind::CallEnded => EventKind::CallEnded(row.try_get("", "call_id")?),
         }
     };
     Ok(Event {
@@ -267,6 +268,7 @@ fn named(event: &Event) -> impl Iterator<Item = UserId> + use<> {
         EventKind::MessageSent(message)
         | EventKind::MessageEdited(message)
         | EventKind::MessageDeleted(message) => message.sender_id,
+        EventKind::CallEnded(_) => None,
     };
     let subject = subject.filter(|subject| Some(*subject) != event.actor_id);
     event.actor_id.into_iter().chain(subject)

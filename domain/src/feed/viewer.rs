@@ -150,7 +150,8 @@ impl View {
             | EventKind::MemberRoleChanged(_)
             | EventKind::MessageSent(_)
             | EventKind::MessageEdited(_)
-            | EventKind::MessageDeleted(_) => {}
+            | EventKind::MessageDeleted(_)
+            | EventKind::CallEnded(_) => {}
         }
     }
 

@@ -737,7 +737,65 @@ query RefetchNode($id: ID!) {
     }
   }
 }
-`},{file:"21-ann-is-busy.graphql",text:`# Title: Ann is in a meeting
+`},{file:"21-everything-since.graphql",text:`# Title: Where Ann's stream stands
+# One stream can bring everything, over all conversations. Read where it stands together
+# with what you show, then subscribe from there.
+# as: ann
+# save: eventCursor = viewer.eventCursor
+
+query MyListAndWhereItStands {
+  viewer {
+    eventCursor
+    conversations(first: 10) {
+      nodes {
+        id
+        title
+        lastSeq
+        unreadCount
+      }
+    }
+  }
+}
+`},{file:"22-bob-writes-meanwhile.graphql",text:`# Title: Bob writes meanwhile
+# Ann is not listening.
+# as: bob
+# variables: {"input": {"conversationId": "{{conversationId}}", "text": "Are you there?"}}
+
+mutation BobWritesMeanwhile($input: SendMessageInput!) {
+  sendMessage(input: $input) {
+    message {
+      seq
+      text
+    }
+  }
+}
+`},{file:"23-ann-hears-everything.graphql",text:`# Title: Ann hears everything since
+# The cursor says what was delivered: she gets what she missed in any conversation, each
+# event once, and goes on live. Resume with the last cursor seen.
+# as: ann
+# variables: {"after": "{{eventCursor}}"}
+# take: 1
+# save: eventCursor = viewerEvents.cursor
+
+subscription AnnHearsEverything($after: Cursor) {
+  viewerEvents(after: $after) {
+    cursor
+    event {
+      __typename
+      conversationId
+      seq
+      actor {
+        displayName
+      }
+      ... on MessageSent {
+        message {
+          text
+        }
+      }
+    }
+  }
+}
+`},{file:"24-ann-is-busy.graphql",text:`# Title: Ann is in a meeting
 # Presence is kept for each device and shown for each user: of several devices the
 # strongest state counts, BUSY before ONLINE before AWAY. This page has no socket of
 # Ann's open unless she listens to something, so she counts as there for 45 seconds.
@@ -753,7 +811,7 @@ mutation AnnIsBusy($input: SetPresenceInput!) {
     }
   }
 }
-`},{file:"22-who-is-there.graphql",text:`# Title: Who is there?
+`},{file:"25-who-is-there.graphql",text:`# Title: Who is there?
 # First the present state of each, then every change. Bob's own is ONLINE as soon as
 # this stream is open. Run the one before again, with another state.
 # as: bob
@@ -766,6 +824,127 @@ subscription WhoIsThere($userIds: [ID!]!) {
     state
     text
     lastSeenAt
+  }
+}
+`},{file:"40-ann-rings-bob.graphql",text:`# Title: Ann rings Bob
+# Calls are between the two members of a DIRECT conversation. All of Bob's devices ring for
+# 40 seconds; go on to the next examples before that, or start again here.
+# as: ann
+# variables: {"input": {"conversationId": "{{directId}}", "kind": "VIDEO"}}
+# save: callId = startCall.call.id
+
+mutation RingBob($input: StartCallInput!) {
+  startCall(input: $input) {
+    call {
+      id
+      state
+      outcome
+      parties {
+        state
+        user {
+          displayName
+        }
+      }
+    }
+  }
+}
+`},{file:"41-bobs-device-rings.graphql",text:`# Title: Bob's device rings
+# Everything a device is told of calls comes here, to each device what concerns it. One that
+# begins to listen late still rings.
+# as: bob
+# take: 1
+
+subscription BobsDevice {
+  callSignaled {
+    seq
+    kind
+    payload
+    from {
+      displayName
+    }
+    call {
+      id
+      state
+      outcome
+    }
+  }
+}
+`},{file:"42-ann-offers.graphql",text:`# Title: Ann offers
+# What WebRTC's two sides say to each other is passed on as it is. Nobody has answered yet,
+# so this waits for the device that will.
+# as: ann
+# variables: {"input": {"callId": "{{callId}}", "kind": "OFFER", "payload": "v=0 \u2026"}}
+
+mutation Offer($input: SendCallSignalInput!) {
+  sendCallSignal(input: $input) {
+    ok
+  }
+}
+`},{file:"43-bob-answers.graphql",text:`# Title: Bob answers
+# The first of Bob's devices wins. It is told ANSWERED, then what was waiting; the others
+# ANSWERED_ELSEWHERE.
+# as: bob
+# variables: {"input": {"callId": "{{callId}}"}}
+
+mutation PickUp($input: AnswerCallInput!) {
+  answerCall(input: $input) {
+    call {
+      id
+      state
+      answeredAt
+    }
+  }
+}
+`},{file:"44-ice-servers.graphql",text:`# Title: Servers for the call
+# What to give to RTCPeerConnection: the servers of TURN_URLS, with credentials for this call
+# and this user. Without that setting the list is empty.
+# as: bob
+# variables: {"callId": "{{callId}}"}
+
+query ServersForTheCall($callId: ID!) {
+  iceServers(callId: $callId) {
+    urls
+    username
+    credential
+  }
+}
+`},{file:"45-hang-up.graphql",text:`# Title: Ann hangs up
+# Either side may, as often as it likes. The call leaves one CallEnded event in the
+# conversation.
+# as: ann
+# variables: {"input": {"callId": "{{callId}}"}}
+
+mutation HangUp($input: HangUpInput!) {
+  hangUp(input: $input) {
+    call {
+      id
+      state
+      outcome
+      durationSeconds
+    }
+  }
+}
+`},{file:"46-call-history.graphql",text:`# Title: Bob's calls
+# Newest first, in all conversations or in one.
+# as: bob
+# variables: {"conversationId": "{{directId}}"}
+
+query CallHistory($conversationId: ID) {
+  callHistory(conversationId: $conversationId, first: 20) {
+    nodes {
+      id
+      kind
+      outcome
+      startedAt
+      durationSeconds
+      caller {
+        displayName
+      }
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
   }
 }
 `}];var U2=Poe.map(({file:e,text:t})=>Ewe(e,t)),Voe=()=>({values:{run:Math.random().toString(36).slice(2,8)},done:[]}),Bv=Fv("examples",Voe());function Boe(){Bv.set(Voe())}function y9(e){return U2.find(t=>t.operationName===e)}function zoe({number:e,title:t,explanation:n,operation:r}){return`# ${e} ${t}

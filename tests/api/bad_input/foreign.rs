@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::presence::WATCH;
 
 use super::*;
+use crate::calls::{ANSWER, CALL, DECLINE, HANG_UP, HISTORY, ICE, SAY, START, on_call, said};
 
 on_both! {
     async fn to_a_stranger_what_exists_is_like_what_does_not(app) {
@@ -14,6 +15,9 @@ on_both! {
         let first = stranger.sends_with_key(&own, "hi", "key").await;
         let public = ann.makes(json!({ "kind": "ROOM", "memberIds": [], "slug": "public" })).await;
         let direct = ann.makes(json!({ "kind": "DIRECT", "memberIds": [bob.id] })).await;
+        let over = text(&ann.calls(&direct).await["id"]);
+        ann.does(HANG_UP, &over).await;
+        let rings = text(&ann.calls(&direct).await["id"]);
         let gone = ann.sends(&public, "gone").await;
         ann.deletes(&gone).await;
         // One that the stranger was in, and what was said in it then.
@@ -23,12 +27,14 @@ on_both! {
 
         let conversations = [&room.id, &public.id, &direct.id, &past.id];
         let messages = [&said.id, &gone.id, &then.id];
+        let calls = [&over, &rings];
         let mut probed = BTreeSet::new();
         for Probe { of, kind, query, variables } in probes(&scene, &own) {
             probed.insert(of);
             let foreign = match kind {
                 "cnv_" => conversations.to_vec(),
                 "msg_" => messages.to_vec(),
+                "cll_" => calls.to_vec(),
                 // People are no secret; that they are not in the stranger's room is.
                 _ => vec![&ann.id, &bob.id],
             };
@@ -210,7 +216,24 @@ fn probes(scene: &Scene, own: &Room) -> Vec<Probe> {
             input(json!({ "messageId": "$" })),
         ),
     ];
-    for kind in ["cnv_", "msg_"] {
+    for (of, query) in [
+        ("AnswerCallInput.callId", ANSWER),
+        ("DeclineCallInput.callId", DECLINE),
+        ("HangUpInput.callId", HANG_UP),
+    ] {
+        probes.push(probe(of, "cll_", query, on_call("$")));
+    }
+    for (of, query) in [("Query.call.id", CALL), ("Query.iceServers.callId", ICE)] {
+        probes.push(probe(of, "cll_", query, json!({ "id": "$" })));
+    }
+    let signal = said("$", "CANDIDATE", "x");
+    probes.push(probe("SendCallSignalInput.callId", "cll_", SAY, signal));
+    let start = input(json!({ "conversationId": "$", "kind": "AUDIO" }));
+    probes.push(probe("StartCallInput.conversationId", "cnv_", START, start));
+    let history = json!({ "conversation": "$" });
+    let of = "Query.callHistory.conversationId";
+    probes.push(probe(of, "cnv_", HISTORY, history));
+    for kind in ["cnv_", "msg_", "cll_"] {
         probes.push(probe("Query.node.id", kind, NODE, json!({ "id": "$" })));
         probes.push(probe(
             "Query.nodes.ids",

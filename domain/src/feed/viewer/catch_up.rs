@@ -332,7 +332,8 @@ fn hide_later_text(event: &mut Arc<Event>, left_at: Timestamp) {
         | EventKind::MessageDeleted(_)
         | EventKind::MemberJoined(_)
         | EventKind::MemberLeft(_)
-        | EventKind::MemberRoleChanged(_) => return,
+        | EventKind::MemberRoleChanged(_)
+        | EventKind::CallEnded(_) => return,
     };
     *event = Arc::new(Event {
         kind,
