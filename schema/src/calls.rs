@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject, Subscription};
+use backchannel_domain::admission::Admission;
 use backchannel_domain::calls::{
     self, Call as CallRow, CallKind as RowKind, CallState as RowState, MediaKind, NewSignal,
     Outcome as RowOutcome, Party, PartyState as RowPartyState, SignalKind as RowSignalKind,
@@ -532,8 +533,10 @@ impl CallsSubscription {
         ctx: &Context<'_>,
     ) -> Result<impl Stream<Item = CallSignal> + use<>> {
         let cx = Scope::of(ctx).cx().clone();
+        cx.signed_in()?;
+        let admission = ctx.data_unchecked::<Admission>();
         // Boxed, because what starts a stream is kept as long as the stream.
-        let signals = Box::pin(calls::signals(&cx)).await?;
+        let signals = Box::pin(admission.in_turn(calls::signals(&cx))).await?;
         Ok(signals.map(move |signal| CallSignal::fresh(cx.clone(), signal)))
     }
 }

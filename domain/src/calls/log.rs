@@ -155,7 +155,7 @@ pub(super) async fn forget(tx: &Tx, call: &Row) -> Result<()> {
 /// of others that went on lately, the last thing: it may have been missed.
 ///
 /// # Errors
-/// [`Error::Unauthenticated`] when nobody is signed in.
+/// [`Error::Unauthenticated`] when nobody is signed in; or when the database fails at first.
 pub async fn signals(cx: &Cx) -> Result<impl Stream<Item = Signal> + Send + use<>> {
     let device = Acting::of(cx)?.device;
     let mut following = cx.handles().bus.follow_user(device.user_id).await;
@@ -164,17 +164,15 @@ pub async fn signals(cx: &Cx) -> Result<impl Stream<Item = Signal> + Send + use<
         device,
         seen: None,
     };
+    let mut signals = reading.try_read().await?;
     Ok(stream! {
         loop {
-            loop {
-                // Boxed, as all that is rare: an idle stream is then a few words.
-                let signals = Box::pin(reading.read()).await;
-                if signals.is_empty() {
-                    break;
-                }
-                for signal in signals {
+            while !signals.is_empty() {
+                for signal in std::mem::take(&mut signals) {
                     yield signal;
                 }
+                // Boxed, as all that is rare: an idle stream is then a few words.
+                signals = Box::pin(reading.read()).await;
             }
             loop {
                 match following.notices.recv().await {
@@ -183,6 +181,7 @@ pub async fn signals(cx: &Cx) -> Result<impl Stream<Item = Signal> + Send + use<
                     Err(RecvError::Closed) => return,
                 }
             }
+            signals = Box::pin(reading.read()).await;
         }
     })
 }
