@@ -194,14 +194,14 @@ on_both! {
         let phone = ann.signs_in_again().await;
         let mut watching = bob.watches(&[&ann]).await;
         watching.shows(&ann, "OFFLINE").await;
-        for (device, input, after) in [
-            (&ann, json!({ "state": "BUSY" }), "BUSY"),
-            (&phone, json!({ "state": "AWAY", "automatic": true }), "ONLINE"),
+        for (device, state, automatic, after) in [
+            (&ann, "BUSY", false, "BUSY"),
+            (&phone, "AWAY", true, "ONLINE"),
         ] {
             let socket = device.opens_socket().await;
             watching.shows(&ann, "ONLINE").await;
-            device.sets_presence(input.clone()).await;
-            watching.shows(&ann, input["state"].as_str().map_or("", |state| if state == "BUSY" { "BUSY" } else { "AWAY" })).await;
+            device.sets_presence(json!({ "state": state, "automatic": automatic })).await;
+            watching.shows(&ann, state).await;
             drop(socket);
             watching.shows(&ann, "OFFLINE").await;
             let socket = device.opens_socket().await;

@@ -2,7 +2,8 @@
 //!
 //! 1. A device, which is a session, is there while it has a lease: a row that says which node
 //!    keeps it. An open socket or stream holds one ([`hold`]); [`set`] without either gets one
-//!    for a while. [`devices`] collects what opens and closes and writes it, many at once.
+//!    for a while. [`devices`] collects what opens and closes; [`leases`] writes it, many at
+//!    once.
 //! 2. A lease goes with its node: nodes beat, and one that stops is declared dead by the
 //!    others ([`nodes`]), who then end its leases.
 //! 3. Whatever changes leases, or what a device says of itself, makes out the users' presence
@@ -11,6 +12,7 @@
 //!    is watched on a node, and its sweep finds what nobody was told. [`watch`] streams them.
 
 mod devices;
+mod leases;
 mod nodes;
 mod outcome;
 
@@ -29,12 +31,11 @@ use crate::cx::Tx;
 use crate::db::in_list;
 use crate::{Cx, Error, Result, limits, users};
 
-pub(crate) use self::devices::Devices;
+pub(crate) use self::devices::{Devices, keep_leases};
 pub(crate) use self::nodes::keep_beating;
-pub use backchannel_entities::presence::{Model as Presence, State};
-pub use devices::DeviceLease;
 
-pub(crate) use self::devices::keep_leases;
+pub use self::devices::DeviceLease;
+pub use backchannel_entities::presence::{Model as Presence, State};
 
 /// A watcher is woken at most this often; what changes meanwhile comes as its latest value.
 const TICK: Duration = Duration::from_millis(100);
@@ -113,7 +114,7 @@ pub async fn set(cx: &Cx, new: NewPresence) -> Result<Presence> {
         let devices = Arc::clone(&cx.handles().devices);
         let written = cx.write(move |tx| {
             Box::pin(
-                async move { devices::write_own(tx, &devices, node_id, &signed_in, &new).await },
+                async move { leases::write_own(tx, &devices, node_id, &signed_in, &new).await },
             )
         });
         match written.await? {
@@ -126,7 +127,7 @@ pub async fn set(cx: &Cx, new: NewPresence) -> Result<Presence> {
 
 /// Ends all leases of a session that is being ended.
 pub(crate) async fn end_device(tx: &mut Tx, user_id: UserId, id: SessionId) -> Result<()> {
-    devices::end_everywhere(tx, user_id, id).await
+    leases::end_everywhere(tx, user_id, id).await
 }
 
 /// Presence by user; for whoever never was there, that.

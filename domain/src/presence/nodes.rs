@@ -21,7 +21,7 @@ use crate::cx::Tx;
 use crate::error::Unauthenticated;
 use crate::{Cx, Domain, Result};
 
-use super::devices;
+use super::{devices, leases};
 
 /// How often a node beats, and looks at the others.
 const BEAT: Duration = Duration::from_secs(5);
@@ -173,7 +173,7 @@ async fn bury(cx: &Cx, id: NodeId) -> Result<()> {
                 .await?;
             return Ok(());
         }
-        cx.write(move |tx| Box::pin(async move { devices::end_all(tx, id, &left).await }))
+        cx.write(move |tx| Box::pin(async move { leases::end_all(tx, id, &left).await }))
             .await?;
     }
 }
