@@ -29,10 +29,10 @@ pub(super) async fn write(tx: &mut Tx, node_id: NodeId, batch: &Batch) -> Result
     let lives = nodes::lives(tx, node_id).await?;
     if lives {
         insert(tx, node_id, &batch.begun).await?;
+        tell_back(&batch.begun);
     }
     let outcome = users.settle(tx, None).await?;
     tell_gone(&batch.ended, &outcome.devices);
-    tell_back(&batch.begun);
     Ok(lives)
 }
 
