@@ -15,7 +15,7 @@ use crate::cx::Tx;
 use crate::db::in_list;
 use crate::error::Unauthenticated;
 use crate::sessions::SignedIn;
-use crate::{Error, Result};
+use crate::{Error, Result, calls};
 
 use super::devices::{Batch, Devices};
 use super::{NewPresence, Presence, nodes, outcome};
@@ -29,10 +29,10 @@ pub(super) async fn write(tx: &mut Tx, node_id: NodeId, batch: &Batch) -> Result
     let lives = nodes::lives(tx, node_id).await?;
     if lives {
         insert(tx, node_id, &batch.begun).await?;
-        tell_back(&batch.begun);
+        tell_back(tx, &batch.begun).await?;
     }
     let outcome = users.settle(tx, None).await?;
-    tell_gone(&batch.ended, &outcome.devices);
+    tell_gone(tx, &batch.ended, &outcome.devices).await?;
     Ok(lives)
 }
 
@@ -45,8 +45,7 @@ pub(super) async fn end_all(
     let users = outcome::lock(tx, ended.iter().map(|(_, user_id)| *user_id).collect()).await?;
     delete(tx, node_id, ended).await?;
     let outcome = users.settle(tx, None).await?;
-    tell_gone(ended, &outcome.devices);
-    Ok(())
+    tell_gone(tx, ended, &outcome.devices).await
 }
 
 /// Ends the leases of a session on every node.
@@ -58,8 +57,7 @@ pub(super) async fn end_everywhere(tx: &mut Tx, user_id: UserId, id: SessionId) 
         .exec(&tx.db)
         .await?;
     let outcome = users.settle(tx, None).await?;
-    tell_gone(&[(id, user_id)], &outcome.devices);
-    Ok(())
+    tell_gone(tx, &[(id, user_id)], &outcome.devices).await
 }
 
 /// Writes what a device says of itself, and a lease for one without. None when the node may
@@ -86,7 +84,7 @@ pub(super) async fn write_own(
         insert(tx, node_id, &[own]).await?;
         // Whatever becomes of the transaction: the device was here just now.
         devices.lend(own.0, own.1);
-        tell_back(&[own]);
+        tell_back(tx, &[own]).await?;
     }
     say(tx, own.0, new).await?;
     let outcome = users.settle(tx, new.text.clone()).await?;
@@ -175,16 +173,21 @@ async fn delete(tx: &Tx, node_id: NodeId, ended: &[(SessionId, UserId)]) -> Resu
     Ok(())
 }
 
-/// Says which devices are there on no node any more: those of `ended` that are not among the
-/// `present` ones. It is the place for what must happen in the same transaction.
-fn tell_gone(ended: &[(SessionId, UserId)], present: &[SessionId]) {
+/// Says, in the same transaction, which devices are there on no node any more: those of
+/// `ended` that are not among the `present` ones.
+async fn tell_gone(
+    tx: &Tx,
+    ended: &[(SessionId, UserId)],
+    present: &[SessionId],
+) -> Result<()> {
     let present: HashSet<&SessionId> = present.iter().collect();
-    let gone = ended.iter().filter(|(id, _)| !present.contains(id)).count();
-    tracing::debug!(gone, "devices are gone");
+    let ended = ended.iter().map(|(id, _)| *id);
+    let gone: Vec<SessionId> = ended.filter(|id| !present.contains(id)).collect();
+    calls::devices_gone(tx, &gone).await
 }
 
-/// Says which devices are there, perhaps again. It is the place for what must happen in the
-/// same transaction.
-fn tell_back(begun: &[(SessionId, UserId)]) {
-    tracing::debug!(back = begun.len(), "devices are there");
+/// Says, in the same transaction, which devices are there, perhaps again.
+async fn tell_back(tx: &Tx, begun: &[(SessionId, UserId)]) -> Result<()> {
+    let back: Vec<SessionId> = begun.iter().map(|(id, _)| *id).collect();
+    calls::devices_back(tx, &back).await
 }
