@@ -1,6 +1,7 @@
-//! Private Postgres and Redis servers for this test process.
+//! Private Postgres, Redis and TURN servers for this test process.
 //!
-//! 1. [`Postgres::shared`] and [`Redis::shared`] start one server each, when a test first asks.
+//! 1. [`Postgres::shared`], [`Redis::shared`] and [`Coturn::shared`] start one server each, when a
+//!    test first asks.
 //! 2. [`Postgres::durable`] and [`Redis::own`] start one that a single test may stop, kill or freeze.
 //! 3. Each server is the child of a small shell, the watchdog ([`watchdog`]), whose stdin is a
 //!    pipe that this process holds. Orders go down the pipe (start, stop, signal). When the pipe
@@ -9,6 +10,7 @@
 //!
 //! Nothing here belongs to a tokio runtime, so a server outlives the test that started it.
 
+mod coturn;
 mod postgres;
 mod redis;
 mod watchdog;
@@ -16,6 +18,7 @@ mod watchdog;
 use std::path::PathBuf;
 use std::process::Command;
 
+pub(crate) use coturn::Coturn;
 pub(crate) use postgres::Postgres;
 pub(crate) use redis::Redis;
 

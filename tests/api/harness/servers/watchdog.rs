@@ -149,6 +149,8 @@ impl Server {
             if server.start().await == Started::Ready {
                 return server;
             }
+            // Most end by themselves; coturn would go on trying.
+            server.order(&format!("stop {}", kind.end_signal));
         }
         panic!(
             "{} found no free port in {PORT_ATTEMPTS} attempts\n{}",
