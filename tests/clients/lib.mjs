@@ -178,10 +178,18 @@ class Person {
     return gql(query, variables, this.token);
   }
 
-  async openGroup(...others) {
+  openGroup(...others) {
+    return this.#open({ kind: 'GROUP', title: 'Clients', memberIds: others.map((other) => other.id) });
+  }
+
+  openDirect(other) {
+    return this.#open({ kind: 'DIRECT', memberIds: [other.id] });
+  }
+
+  async #open(input) {
     const { createConversation } = await this.gql(
       'mutation Open($input: CreateConversationInput!) { createConversation(input: $input) { conversation { id } } }',
-      { input: { kind: 'GROUP', title: 'Clients', memberIds: others.map((other) => other.id) } },
+      { input },
     );
     return createConversation.conversation.id;
   }
