@@ -16,7 +16,7 @@ use sea_orm::{
 use tokio::sync::OnceCell;
 use tracing::Instrument as _;
 
-use crate::bus::{Bus, News, UserNotice};
+use crate::bus::{Advance, Bus, News, UserNotice};
 use crate::calls;
 use crate::clock::Clock;
 use crate::db::{DatabaseUrl, Db, StatementLog};
@@ -137,6 +137,12 @@ impl Domain {
     #[must_use]
     pub fn open_feeds(&self) -> usize {
         self.0.bus.open_feeds()
+    }
+
+    /// How many streams of receipts and typing are open on this node.
+    #[must_use]
+    pub fn open_signal_streams(&self) -> usize {
+        self.0.bus.open_signal_streams()
     }
 
     /// To be called before sockets are closed because the node stops: their devices are not
@@ -337,6 +343,12 @@ impl Tx {
     /// transaction has committed.
     pub(crate) fn tell(&mut self, user_id: UserId, notice: UserNotice) {
         self.news.notices.push((user_id, notice));
+    }
+
+    /// Tells streams of receipts how far a member has come, once the transaction has
+    /// committed.
+    pub(crate) fn advance(&mut self, id: ConversationId, advance: Advance) {
+        self.news.advances.push((id, advance));
     }
 
     /// Ends the streams and sockets of a session once the transaction has committed.

@@ -308,19 +308,20 @@ pub(crate) fn in_list<T: Copy>(ids: &[T]) -> Vec<T> {
 
 /// The rows of the same bounded, ordered select for each id, in one statement. For one id,
 /// by far the most common case, that is the select itself.
-pub(crate) async fn page_of_each<E, I: Copy>(
+pub(crate) async fn page_of_each<E, R, I: Copy>(
     db: &DatabaseConnection,
     ids: &[I],
     select: impl Fn(I) -> Select<E>,
-) -> Result<Vec<E::Model>>
+) -> Result<Vec<R>>
 where
     E: EntityTrait,
+    R: FromQueryResult + Send + Sync,
 {
     let Some((first, rest)) = ids.split_first() else {
         return Ok(Vec::new());
     };
     if rest.is_empty() {
-        return Ok(select(*first).all(db).await?);
+        return Ok(select(*first).into_model().all(db).await?);
     }
     // Wrapped, because neither database takes ORDER BY and LIMIT in a bare branch of UNION.
     let wrapped = |id| {
@@ -334,7 +335,7 @@ where
         union.union(UnionType::All, wrapped(*id));
     }
     let statement = db.get_database_backend().build(&union);
-    Ok(E::Model::find_by_statement(statement).all(db).await?)
+    Ok(R::find_by_statement(statement).all(db).await?)
 }
 
 /// The failure to start on a database, with words for whoever starts it.

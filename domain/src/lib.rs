@@ -39,6 +39,7 @@ pub mod receipts;
 pub mod sessions;
 mod stamps;
 mod tokens;
+pub mod typing;
 pub mod users;
 
 pub use backchannel_entities::{CallId, ConversationId, MessageId, SessionId, Timestamp, UserId};

@@ -7,7 +7,7 @@ use backchannel_entities::{ConversationId, Timestamp, UserId, member};
 use sea_orm::sea_query::{ExprTrait as _, OnConflict, Order};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    Set,
+    Select, Set,
 };
 
 use crate::access::{self, Membership};
@@ -41,6 +41,7 @@ pub(crate) fn row(
         left_seq: Set(None),
         delivered_seq: Set(joined_seq),
         read_seq: Set(joined_seq),
+        marked_at: Set(Timestamp(0)),
         stamp: Set(stamp),
     }
 }
@@ -265,31 +266,39 @@ pub async fn pages(
     ids: &[ConversationId],
     request: &PageRequest<JoinPosition>,
 ) -> Result<HashMap<ConversationId, Page<Member>>> {
-    use member::Column::{JoinedAt, UserId};
     cx.signed_in()?;
+    let page_of_one = |id: ConversationId| {
+        let select = member::Entity::find()
+            .filter(member::Column::ConversationId.eq(id))
+            .filter(member::Column::LeftAt.is_null());
+        page_of(select, request)
+    };
+    let rows: Vec<Member> = page_of_each(cx.read(), ids, page_of_one).await?;
+    Ok(request.pages(rows, |member| member.conversation_id))
+}
+
+/// The rows of a page of some members, longest-standing first.
+pub(crate) fn page_of(
+    mut select: Select<member::Entity>,
+    request: &PageRequest<JoinPosition>,
+) -> Select<member::Entity> {
+    use member::Column::{JoinedAt, UserId};
     let order = match request.end {
         End::Start => Order::Asc,
         End::Finish => Order::Desc,
     };
-    let page_of_one = |id: ConversationId| {
-        let mut select = member::Entity::find()
-            .filter(member::Column::ConversationId.eq(id))
-            .filter(member::Column::LeftAt.is_null());
-        if let Some(after) = request.after {
-            let tie = JoinedAt.eq(after.joined_at).and(UserId.gt(after.user_id));
-            select = select.filter(Condition::any().add(JoinedAt.gt(after.joined_at)).add(tie));
-        }
-        if let Some(before) = request.before {
-            let tie = JoinedAt.eq(before.joined_at).and(UserId.lt(before.user_id));
-            select = select.filter(Condition::any().add(JoinedAt.lt(before.joined_at)).add(tie));
-        }
-        select
-            .order_by(JoinedAt, order.clone())
-            .order_by(UserId, order.clone())
-            .limit(request.rows())
-    };
-    let rows: Vec<Member> = page_of_each(cx.read(), ids, page_of_one).await?;
-    Ok(request.pages(rows, |member| member.conversation_id))
+    if let Some(after) = request.after {
+        let tie = JoinedAt.eq(after.joined_at).and(UserId.gt(after.user_id));
+        select = select.filter(Condition::any().add(JoinedAt.gt(after.joined_at)).add(tie));
+    }
+    if let Some(before) = request.before {
+        let tie = JoinedAt.eq(before.joined_at).and(UserId.lt(before.user_id));
+        select = select.filter(Condition::any().add(JoinedAt.lt(before.joined_at)).add(tie));
+    }
+    select
+        .order_by(JoinedAt, order.clone())
+        .order_by(UserId, order)
+        .limit(request.rows())
 }
 
 /// How many members each conversation has.

@@ -136,6 +136,17 @@ pub struct Page<T> {
     pub has_previous: bool,
 }
 
+impl<T> Page<T> {
+    /// The same page of something else.
+    pub(crate) fn map<U>(self, item: impl Fn(T) -> U) -> Page<U> {
+        Page {
+            items: self.items.into_iter().map(item).collect(),
+            has_next: self.has_next,
+            has_previous: self.has_previous,
+        }
+    }
+}
+
 impl<T> Default for Page<T> {
     fn default() -> Self {
         Self {

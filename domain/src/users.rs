@@ -103,6 +103,8 @@ async fn insert(
         display_name: Set(display_name),
         avatar_url: Set(None),
         created_at: Set(tx.now()),
+        read_receipts: Set(true),
+        stamp: Set(0),
     };
     row.insert(&tx.db).await.map_err(|error| {
         if is_unique_violation(&error) {

@@ -11,6 +11,7 @@ pub mod call_party;
 pub mod call_signal;
 pub mod conversation;
 pub mod conversation_event;
+pub mod delivery;
 pub mod ids;
 pub mod lease;
 pub mod member;

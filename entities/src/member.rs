@@ -41,6 +41,8 @@ pub struct Model {
     pub delivered_seq: i64,
     /// Everything up to and including this seq has been read.
     pub read_seq: i64,
+    /// When one of the two last moved by a mark.
+    pub marked_at: Timestamp,
     /// Where the last change of membership stands in the order of commits.
     pub stamp: i64,
 }
@@ -55,6 +57,13 @@ pub enum Relation {
         to = "crate::conversation::Column::Id"
     )]
     Conversation,
+    /// By `user_id`.
+    #[sea_orm(
+        belongs_to = "crate::user::Entity",
+        from = "Column::UserId",
+        to = "crate::user::Column::Id"
+    )]
+    User,
 }
 
 impl Related<crate::conversation::Entity> for Entity {

@@ -23,6 +23,10 @@ pub struct Model {
     pub avatar_url: Option<String>,
     /// When the account was made.
     pub created_at: Timestamp,
+    /// Whether others may see how far the user has read.
+    pub read_receipts: bool,
+    /// Where the last change of settings stands in the order of commits.
+    pub stamp: i64,
 }
 
 /// None is needed from this side.

@@ -10,6 +10,7 @@ use sea_orm_migration::prelude::*;
 
 mod m20261120_000001_foundation;
 mod m20261120_000002_stamps;
+mod m20261120_000003_receipts;
 mod m20261120_000004_presence;
 mod m20261120_000005_calls;
 
@@ -22,6 +23,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261120_000001_foundation::Migration),
             Box::new(m20261120_000002_stamps::Migration),
+            Box::new(m20261120_000003_receipts::Migration),
             Box::new(m20261120_000004_presence::Migration),
             Box::new(m20261120_000005_calls::Migration),
         ]

@@ -6,17 +6,13 @@ use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use backchannel_domain::conversations::{
     self, Conversation as Row, ConversationKind as RowKind, NewConversation,
 };
-use backchannel_domain::members::JoinPosition;
 use backchannel_domain::page::End;
-use backchannel_domain::{ConversationId, Error, UserId};
+use backchannel_domain::{ConversationId, Error};
 
-use crate::connection::{
-    Connection, List, RawPageArgs, edges, page_cost, parse_seq_cursor, parse_time_cursor,
-    seq_cursor, time_cursor,
-};
+use crate::connection::{Connection, RawPageArgs, edges, page_cost, parse_seq_cursor, seq_cursor};
 use crate::error::Result;
 use crate::id::{Global as _, parse_all};
-use crate::members::{Member, MemberConnection};
+use crate::members::{MemberConnection, MemberList, parse_member_cursor};
 use crate::messages::Message;
 use crate::scalars::int;
 use crate::scope::Scope;
@@ -85,6 +81,16 @@ impl Conversation {
         Ok(int(self.scope.loaders().unread_count(self.row.id).await?))
     }
 
+    /// Everything up to and including this position has reached the device that asks: the
+    /// session's own. Depends on the viewer.
+    async fn delivered_seq_here(&self) -> Result<i32> {
+        Ok(int(self
+            .scope
+            .loaders()
+            .delivered_here(self.row.id)
+            .await?))
+    }
+
     /// Its members, longest-standing first.
     #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     async fn members(
@@ -101,32 +107,17 @@ impl Conversation {
             last,
             before,
         }
-        .decode(|cursor| {
-            let (joined_at, user_id) = parse_time_cursor(List::Members, cursor)?;
-            Some(JoinPosition {
-                joined_at,
-                user_id: UserId(user_id),
-            })
-        })?
+        .decode(parse_member_cursor)?
         .check(End::Start)?;
         let page = self
             .scope
             .loaders()
             .member_page(self.row.id, request)
             .await?;
-        let cursor = |row: &backchannel_domain::members::Member| {
-            let position = JoinPosition::of(row);
-            time_cursor(List::Members, position.joined_at, position.user_id.0)
-        };
-        let (edges, nodes, page_info) = edges(&page, cursor, |row| {
-            Member::new(&self.scope, Arc::new(row.clone()))
-        });
         Ok(MemberConnection::new(
             &self.scope,
-            self.row.id,
-            edges,
-            nodes,
-            page_info,
+            MemberList::All(self.row.id),
+            &page,
         ))
     }
 

@@ -31,6 +31,7 @@ mod receipts;
 mod scalars;
 mod scope;
 mod sessions;
+mod typing;
 mod users;
 mod viewer;
 
@@ -72,6 +73,7 @@ struct Mutation(
     receipts::ReceiptsMutation,
     presence::PresenceMutation,
     calls::CallsMutation,
+    typing::TypingMutation,
 );
 
 /// The root of all streams.
@@ -81,6 +83,8 @@ struct Subscription(
     events::EventsSubscription,
     presence::PresenceSubscription,
     calls::CallsSubscription,
+    receipts::ReceiptsSubscription,
+    typing::TypingSubscription,
 );
 
 type Root = Schema<Query, Mutation, Subscription>;

@@ -16,6 +16,7 @@ use backchannel_domain::members::{self, JoinPosition, Member};
 use backchannel_domain::messages::{self, Message};
 use backchannel_domain::page::{Page, PageRequest};
 use backchannel_domain::presence::{self, Presence};
+use backchannel_domain::receipts;
 use backchannel_domain::users::{self, User};
 use backchannel_domain::{CallId, ConversationId, Cx, Error, MessageId, Result, UserId};
 use dataloader::BatchFn;
@@ -100,6 +101,10 @@ pub(crate) struct Loaders {
     presences: Lazy<Presences>,
     conversations: Lazy<Conversations>,
     unread_counts: Lazy<UnreadCounts>,
+    delivered_here: Lazy<DeliveredHere>,
+    shown_reads: Lazy<ShownReads>,
+    seen_by_pages: Lazy<SeenByPages>,
+    seen_by_counts: Lazy<SeenByCounts>,
     members: Lazy<Members>,
     member_pages: Lazy<MemberPages>,
     member_counts: Lazy<MemberCounts>,
@@ -116,6 +121,10 @@ impl Loaders {
             presences: Lazy(OnceLock::new()),
             conversations: Lazy(OnceLock::new()),
             unread_counts: Lazy(OnceLock::new()),
+            delivered_here: Lazy(OnceLock::new()),
+            shown_reads: Lazy(OnceLock::new()),
+            seen_by_pages: Lazy(OnceLock::new()),
+            seen_by_counts: Lazy(OnceLock::new()),
             members: Lazy(OnceLock::new()),
             member_pages: Lazy(OnceLock::new()),
             member_counts: Lazy(OnceLock::new()),
@@ -157,6 +166,31 @@ impl Loaders {
 
     pub(crate) async fn unread_count(&self, id: ConversationId) -> Result<i64> {
         Ok(self.unread_counts.load(&self.cx, id).await?.unwrap_or(0))
+    }
+
+    pub(crate) async fn delivered_here(&self, id: ConversationId) -> Result<i64> {
+        Ok(self.delivered_here.load(&self.cx, id).await?.unwrap_or(0))
+    }
+
+    /// Whether the actor may see how far a user has read.
+    pub(crate) async fn shows_reads(&self, id: UserId) -> Result<bool> {
+        Ok(self.shown_reads.load(&self.cx, id).await?.is_some())
+    }
+
+    pub(crate) async fn seen_by_page(
+        &self,
+        id: MessageId,
+        request: PageRequest<JoinPosition>,
+    ) -> Result<Arc<Page<Member>>> {
+        Ok(self
+            .seen_by_pages
+            .load(&self.cx, (request, id))
+            .await?
+            .unwrap_or_default())
+    }
+
+    pub(crate) async fn seen_by_count(&self, id: MessageId) -> Result<i64> {
+        Ok(self.seen_by_counts.load(&self.cx, id).await?.unwrap_or(0))
     }
 
     /// A member, present or past.
@@ -259,6 +293,57 @@ impl Source for UnreadCounts {
     }
 }
 
+struct DeliveredHere;
+
+impl Source for DeliveredHere {
+    type Key = ConversationId;
+    type Value = i64;
+
+    async fn fetch(cx: &Cx, keys: &[ConversationId]) -> Result<HashMap<ConversationId, i64>> {
+        receipts::delivered_here(cx, keys).await
+    }
+}
+
+struct ShownReads;
+
+impl Source for ShownReads {
+    type Key = UserId;
+    type Value = ();
+
+    async fn fetch(cx: &Cx, keys: &[UserId]) -> Result<HashMap<UserId, ()>> {
+        let shown = receipts::who_show_reads(cx, keys).await?;
+        Ok(shown.into_iter().map(|id| (id, ())).collect())
+    }
+}
+
+struct SeenByPages;
+
+impl Source for SeenByPages {
+    type Key = (PageRequest<JoinPosition>, MessageId);
+    type Value = Arc<Page<Member>>;
+
+    async fn fetch(cx: &Cx, keys: &[Self::Key]) -> Result<HashMap<Self::Key, Self::Value>> {
+        let mut found = HashMap::with_capacity(keys.len());
+        for (request, ids) in by_request(keys) {
+            for (id, page) in receipts::seen_by_pages(cx, &ids, request).await? {
+                found.insert((request.clone(), id), Arc::new(page));
+            }
+        }
+        Ok(found)
+    }
+}
+
+struct SeenByCounts;
+
+impl Source for SeenByCounts {
+    type Key = MessageId;
+    type Value = i64;
+
+    async fn fetch(cx: &Cx, keys: &[MessageId]) -> Result<HashMap<MessageId, i64>> {
+        receipts::seen_by_counts(cx, keys).await
+    }
+}
+
 struct Members;
 
 impl Source for Members {
@@ -337,10 +422,10 @@ impl Source for Calls {
     }
 }
 
-/// The conversations of each request: one field of the document is one request.
-fn by_request<C: Eq + Hash>(
-    keys: &[(PageRequest<C>, ConversationId)],
-) -> HashMap<&PageRequest<C>, Vec<ConversationId>> {
+/// What each page is of: one field of the document is one request.
+fn by_request<C: Eq + Hash, K: Copy>(
+    keys: &[(PageRequest<C>, K)],
+) -> HashMap<&PageRequest<C>, Vec<K>> {
     let mut ids: HashMap<_, Vec<_>> = HashMap::new();
     for (request, id) in keys {
         ids.entry(request).or_default().push(*id);

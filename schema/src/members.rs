@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
-use backchannel_domain::members::{self, Member as Row, Role};
-use backchannel_domain::{ConversationId, UserId};
+use backchannel_domain::members::{self, JoinPosition, Member as Row, Role};
+use backchannel_domain::page::Page;
+use backchannel_domain::{ConversationId, MessageId, UserId};
 
-use crate::connection::{Edge, PageInfo};
+use crate::connection::{Edge, List, PageInfo, edges, parse_time_cursor, time_cursor};
 use crate::conversations::Conversation;
 use crate::error::Result;
 use crate::id::{Global as _, parse_all};
@@ -65,31 +66,49 @@ impl Member {
         int(self.row.delivered_seq)
     }
 
-    /// Everything up to and including this position has been read.
-    async fn read_seq(&self) -> i32 {
-        int(self.row.read_seq)
+    /// Everything up to and including this position has been read. Depends on the viewer: 0
+    /// for another member, if that member or the viewer has switched read receipts off.
+    async fn read_seq(&self) -> Result<i32> {
+        let user_id = self.row.user_id;
+        let shown = self.scope.loaders().shows_reads(user_id).await?;
+        Ok(if shown { int(self.row.read_seq) } else { 0 })
     }
+}
+
+/// Which members a list has.
+pub(crate) enum MemberList {
+    /// Those of a conversation.
+    All(ConversationId),
+    /// Those who have seen a message.
+    SeenBy(MessageId),
+}
+
+/// Reads the cursor of a list of members.
+pub(crate) fn parse_member_cursor(cursor: &str) -> Option<JoinPosition> {
+    let (joined_at, user_id) = parse_time_cursor(List::Members, cursor)?;
+    let user_id = UserId(user_id);
+    Some(JoinPosition { joined_at, user_id })
 }
 
 pub(crate) struct MemberConnection {
     scope: Scope,
-    conversation_id: ConversationId,
+    list: MemberList,
     edges: Vec<Edge<Member>>,
     nodes: Vec<Member>,
     page_info: PageInfo,
 }
 
 impl MemberConnection {
-    pub(crate) fn new(
-        scope: &Scope,
-        conversation_id: ConversationId,
-        edges: Vec<Edge<Member>>,
-        nodes: Vec<Member>,
-        page_info: PageInfo,
-    ) -> Self {
+    pub(crate) fn new(scope: &Scope, list: MemberList, page: &Page<Row>) -> Self {
+        let cursor = |row: &Row| {
+            let JoinPosition { joined_at, user_id } = JoinPosition::of(row);
+            time_cursor(List::Members, joined_at, user_id.0)
+        };
+        let node = |row: &Row| Member::new(scope, Arc::new(row.clone()));
+        let (edges, nodes, page_info) = edges(page, cursor, node);
         Self {
             scope: scope.clone(),
-            conversation_id,
+            list,
             edges,
             nodes,
             page_info,
@@ -97,7 +116,7 @@ impl MemberConnection {
     }
 }
 
-/// A page of the members of a conversation.
+/// A page of members.
 #[Object]
 impl MemberConnection {
     /// The items, each with its cursor.
@@ -117,11 +136,12 @@ impl MemberConnection {
 
     /// How many members there are in all.
     async fn total_count(&self) -> Result<i32> {
-        Ok(int(self
-            .scope
-            .loaders()
-            .member_count(self.conversation_id)
-            .await?))
+        let loaders = self.scope.loaders();
+        let count = match self.list {
+            MemberList::All(id) => loaders.member_count(id).await?,
+            MemberList::SeenBy(id) => loaders.seen_by_count(id).await?,
+        };
+        Ok(int(count))
     }
 }
 

@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use backchannel_domain::messages::{self, Message as Row, NewMessage};
+use backchannel_domain::page::End;
 use backchannel_domain::{ConversationId, MessageId};
 
+use crate::connection::{RawPageArgs, page_cost};
 use crate::conversations::Conversation;
 use crate::error::Result;
 use crate::id::Global as _;
+use crate::members::{MemberConnection, MemberList, parse_member_cursor};
 use crate::scalars::{DateTime, int};
 use crate::scope::Scope;
 use crate::users::User;
@@ -71,6 +74,43 @@ impl Message {
     /// The sender's idempotency key, as it was given.
     async fn client_message_id(&self) -> Option<&str> {
         self.row.client_message_id.as_deref()
+    }
+
+    /// Members who have read up to it, longest-standing first: present ones, who joined before
+    /// it was sent, and not its sender. Depends on the viewer: those who have switched read
+    /// receipts off are left out, and all are if the viewer has.
+    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    async fn seen_by(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Take so many from the beginning: 1 to 200, 50 by default.")]
+        first: Option<i32>,
+        #[graphql(desc = "Start behind the item with this cursor.")] after: Option<String>,
+        #[graphql(desc = "Take so many from the end: 1 to 200.")] last: Option<i32>,
+        #[graphql(desc = "Stop in front of the item with this cursor.")] before: Option<String>,
+    ) -> Result<MemberConnection> {
+        let args = RawPageArgs {
+            first,
+            after,
+            last,
+            before,
+        };
+        let request = args.decode(parse_member_cursor)?.check(End::Start)?;
+        let (id, selected) = (self.row.id, ctx.look_ahead());
+        let is_listed = ["edges", "nodes", "pageInfo"]
+            .iter()
+            .any(|field| selected.field(field).exists());
+        // Mostly it is only counted.
+        let page = if is_listed {
+            self.scope.loaders().seen_by_page(id, request).await?
+        } else {
+            Arc::default()
+        };
+        Ok(MemberConnection::new(
+            &self.scope,
+            MemberList::SeenBy(id),
+            &page,
+        ))
     }
 
     /// When it was sent.

@@ -46,6 +46,12 @@ impl Viewer {
         Ok(User::new(&self.scope, row))
     }
 
+    /// Whether others see how far the viewer has read, and the viewer how far others have.
+    async fn read_receipts(&self) -> Result<bool> {
+        let id = self.scope.cx().signed_in()?.user.id;
+        Ok(self.scope.loaders().user(id).await?.read_receipts)
+    }
+
     /// Where `viewerEvents` stands now. It is older than anything else selected of the viewer
     /// with it: applying the events after it to that leaves nothing out.
     async fn event_cursor(&self) -> Result<Cursor> {

@@ -9,16 +9,14 @@ use hyper::{Request, StatusCode};
 use serde_json::{Value, json};
 
 use crate::harness::people::{
-    ADD, DELETE, EDIT, EVENTS, Following, REMOVE, Room, SEND, Sent, text,
+    ADD, DELETE, EDIT, EVENTS, Following, MARK_DELIVERED, MARK_READ, RECEIPTS, REMOVE, Room, SEND,
+    SET_TYPING, Sent, TYPING, text,
 };
 use crate::harness::{App, Person, on_both};
 
 const CREATE: &str = "mutation($input: CreateConversationInput!) {
     createConversation(input: $input) { conversation { id kind title slug } }
 }";
-const MARK_READ: &str =
-    "mutation($input: MarkInput!) { markRead(input: $input) { member { deliveredSeq readSeq } } }";
-const MARK_DELIVERED: &str = "mutation($input: MarkInput!) { markDelivered(input: $input) { member { deliveredSeq readSeq } } }";
 const NODE: &str = "query($id: ID!) { node(id: $id) { __typename id } }";
 const NODES: &str = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }";
 const CONVERSATION: &str =
@@ -114,9 +112,9 @@ impl Person {
     }
 
     /// A subscription that must be refused: what comes instead of its first event.
-    async fn subscribes_in_vain(&self, variables: &Value) -> Value {
+    async fn subscribes_in_vain(&self, query: &str, variables: &Value) -> Value {
         let mut socket = self.opens_socket().await;
-        socket.subscribe("1", EVENTS, variables).await;
+        socket.subscribe("1", query, variables).await;
         socket.next().await.expect("the socket stays open")
     }
 }

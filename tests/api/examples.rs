@@ -104,6 +104,12 @@ async fn run(app: &App, example: &Example, token: Option<&str>, variables: &Valu
     };
     let mut socket = Socket::open(&app.url("/graphql"), token).await;
     socket.subscribe("1", &example.query, variables).await;
+    if take == "0" {
+        // It is up, and nothing is wrong with it, if the next answer is another's.
+        socket.subscribe("2", "{ __typename }", &json!({})).await;
+        let message = socket.next().await.expect("an answer");
+        assert_eq!(message["id"], "2", "{}: {message}", example.file);
+    }
     let mut events = Vec::new();
     for _ in 0..take.parse().expect("a number") {
         let message = socket.next().await.expect("an event");

@@ -22,5 +22,7 @@ mod pages;
 mod plans;
 mod presence;
 mod properties;
+mod receipts;
 mod sdl;
+mod typing;
 mod viewer_events;

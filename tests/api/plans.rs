@@ -23,6 +23,7 @@ fn full_scan(plan: &str) -> Option<&str> {
         "calls",
         "call_parties",
         "call_signals",
+        "deliveries",
     ];
     plan.lines().find(|line| {
         let line = line.trim();
@@ -129,6 +130,24 @@ on_both! {
         watching.shows(&cleo, "ONLINE").await;
         assert_eq!(bob.sees(&ann).await["state"], "AWAY");
         calls(app, &ann, &bob, &cleo).await;
+        // Receipts: of this device and of another, their stream, the switch; typing.
+        let receipts = bob.follows_receipts(app, &room).await;
+        let typing = bob.follows_typing(app, &room).await;
+        let laptop = bob.signs_in_again().await;
+        laptop.receives(&room, 3).await;
+        ann.sends(&room, "unread").await;
+        laptop.asks("mutation { markAllRead { conversationCount } }", json!({})).await;
+        laptop.sets_read_receipts(false).await;
+        laptop.sets_read_receipts(true).await;
+        laptop.types(&room, true).await;
+        let query = "query($id: ID!) { conversation(id: $id) {
+            deliveredSeqHere
+            members(first: 5) { nodes { readSeq } }
+            messages(last: 50) { nodes { seenBy(first: 5) { totalCount nodes { readSeq } } } }
+            oldest: messages(first: 1) { nodes { seenBy(last: 5) { nodes { role } } } }
+        } }";
+        ann.asks(query, json!({ "id": room.id })).await;
+        drop((receipts, typing));
         // Sessions: signing in, refreshing, ending.
         let again = ann.signs_in_again().await;
         let refresh = "mutation($input: RefreshSessionInput!) { refreshSession(input: $input) { accessToken } }";

@@ -8,13 +8,16 @@ use backchannel_entities::{ConversationId, conversation};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use tokio::sync::{OnceCell, broadcast};
 
+use crate::clock::Clock;
 use crate::db::in_list;
-use crate::event::Event;
+use crate::event::{Event, EventKind};
 use crate::feed::Range;
 use crate::{Error, Result};
 
 use super::Ends;
+use super::receipts::{Advance, ReceiptHub};
 use super::topic::Topic;
+use super::typing::{TypingNotice, Typists};
 use super::viewer::Viewer;
 
 /// Events a stream may be behind before it reads the database instead.
@@ -48,6 +51,10 @@ struct State {
     repairing: bool,
     /// Members whose streams of everything are open here.
     viewers: Vec<Weak<Viewer>>,
+    /// Made for the first stream of the conversation's receipts, and gone with the last.
+    receipts: Weak<ReceiptHub>,
+    /// The same for typing.
+    typists: Weak<Typists>,
 }
 
 /// A hold on a hub: it is there as long as somebody has one.
@@ -101,6 +108,30 @@ impl Following {
     pub(crate) fn current_head(&self) -> i64 {
         self.hold.hub.state().head.unwrap_or_default()
     }
+
+    /// What passes on the conversation's receipts.
+    pub(super) fn receipts(&self) -> Arc<ReceiptHub> {
+        let mut state = self.hold.hub.state();
+        let head = state.head.unwrap_or_default();
+        let make = || Arc::new(ReceiptHub::new(head));
+        get_or_make(&mut state.receipts, make)
+    }
+
+    /// What keeps who is typing.
+    pub(super) fn typists(&self, clock: &Clock) -> Arc<Typists> {
+        let mut state = self.hold.hub.state();
+        let head = state.head.unwrap_or_default();
+        let make = || Arc::new(Typists::new(head, clock.clone()));
+        get_or_make(&mut state.typists, make)
+    }
+}
+
+fn get_or_make<T>(held: &mut Weak<T>, make: impl FnOnce() -> Arc<T>) -> Arc<T> {
+    held.upgrade().unwrap_or_else(|| {
+        let made = make();
+        *held = Arc::downgrade(&made);
+        made
+    })
 }
 
 impl Ends {
@@ -216,6 +247,34 @@ impl Hub {
         self.repair_if_behind(&mut state, Duration::ZERO);
     }
 
+    /// Takes what marks have moved.
+    pub(super) fn take_receipts(self: &Arc<Self>, advances: &[Advance]) {
+        let mut state = self.state();
+        let Some(receipts) = state.receipts.upgrade() else {
+            return;
+        };
+        let last_seq = advances.iter().map(|advance| advance.last_seq).max();
+        state.known = state.known.max(last_seq.unwrap_or_default());
+        receipts.take(advances);
+        self.repair_if_behind(&mut state, OVERTAKEN);
+    }
+
+    /// Takes what a member does.
+    pub(super) fn take_typing(self: &Arc<Self>, notice: TypingNotice) {
+        let mut state = self.state();
+        let Some(typists) = state.typists.upgrade() else {
+            return;
+        };
+        state.known = state.known.max(notice.last_seq);
+        typists.take(notice);
+        self.repair_if_behind(&mut state, OVERTAKEN);
+    }
+
+    /// Whether anybody here streams the conversation's receipts.
+    pub(super) fn has_receipt_streams(&self) -> bool {
+        self.state().receipts.strong_count() > 0
+    }
+
     /// Passes on every event whose turn it is.
     fn pass_on(&self, state: &mut State) {
         let Some(mut head) = state.head else { return };
@@ -234,9 +293,14 @@ impl Hub {
                     let viewer = viewer.upgrade();
                     viewer.inspect(|viewer| viewer.offer(&event)).is_some()
                 });
+                state.tell_signals(&event);
             }
         }
         state.head = Some(head);
+        let receipts = state.receipts.upgrade();
+        receipts.inspect(|receipts| receipts.follow_to(head));
+        let typists = state.typists.upgrade();
+        typists.inspect(|typists| typists.follow_to(head));
     }
 
     fn repair_if_behind(self: &Arc<Self>, state: &mut State, patience: Duration) {
@@ -300,5 +364,27 @@ impl Hub {
 impl State {
     fn is_behind(&self) -> bool {
         self.head.is_some_and(|head| self.known > head)
+    }
+
+    /// Tells those who keep what is not durable of an event that bears on it.
+    fn tell_signals(&self, event: &Event) {
+        let (receipts, typists) = (self.receipts.upgrade(), self.typists.upgrade());
+        match event.kind {
+            EventKind::MessageSent(_) => {
+                let sender = typists.zip(event.actor_id);
+                sender.inspect(|(typists, sender)| typists.ended(*sender, event.seq));
+            }
+            EventKind::MemberLeft(user_id) => {
+                receipts.inspect(|receipts| receipts.left(user_id));
+                typists.inspect(|typists| typists.ended(user_id, event.seq));
+            }
+            EventKind::MemberJoined(user_id) => {
+                receipts.inspect(|receipts| receipts.joined(user_id, event.seq));
+            }
+            EventKind::MessageEdited(_)
+            | EventKind::MessageDeleted(_)
+            | EventKind::MemberRoleChanged(_)
+            | EventKind::CallEnded(_) => {}
+        }
     }
 }

@@ -3,9 +3,13 @@
 
 use backchannel_entities::{ConversationId, SessionId, UserId};
 
+use crate::event::EventKind;
+
 use super::hub::Hub;
+use super::receipts::{Advance, Missed};
 use super::registry::Registry;
 use super::topic::{ConversationNotice, Told, Topic, UserNotice};
+use super::typing::{Pace, TypingNotice};
 use super::user::UserHub;
 use super::viewer::Viewer;
 use super::watched::Watched;
@@ -19,15 +23,23 @@ pub(super) struct Local {
     pub(super) users: Registry<UserId, UserHub>,
     pub(super) watched: Registry<UserId, Watched>,
     pub(super) sessions: Registry<SessionId, SessionEnding>,
+    pub(super) missed: Missed,
+    pub(super) pace: Pace,
 }
 
 impl Local {
     /// Takes what this node has committed.
     pub(super) fn publish(&self, news: News) {
         for event in news.events {
+            if let (EventKind::MessageSent(_), Some(sender)) = (&event.kind, event.actor_id) {
+                self.pace.sent(event.conversation_id, sender);
+            }
             if let Some(hub) = self.hubs.get(&event.conversation_id) {
                 hub.offer(event);
             }
+        }
+        for (id, advance) in news.advances {
+            self.take_receipts(id, &[advance]);
         }
         for (user_id, notice) in news.notices {
             self.tell_user(user_id, notice);
@@ -43,9 +55,35 @@ impl Local {
             Told::Conversation(id, ConversationNotice::Seq(seq)) => {
                 self.hubs.get(&id).inspect(|hub| hub.hint(seq));
             }
+            Told::Conversation(id, ConversationNotice::Receipts(advances)) => {
+                self.take_receipts(id, &advances);
+            }
+            Told::Conversation(id, ConversationNotice::Typing(notice)) => {
+                self.take_typing(id, notice);
+            }
+            Told::Missed(since) => self.missed.ask(since),
             Told::User(id, notice) => self.tell_user(id, notice),
             Told::SessionEnded(id) => self.end_session(id),
         }
+    }
+
+    pub(super) fn take_receipts(&self, id: ConversationId, advances: &[Advance]) {
+        let hub = self.hubs.get(&id);
+        hub.inspect(|hub| hub.take_receipts(advances));
+    }
+
+    pub(super) fn take_typing(&self, id: ConversationId, notice: TypingNotice) {
+        self.hubs.get(&id).inspect(|hub| hub.take_typing(notice));
+    }
+
+    /// The conversations whose receipts somebody here streams.
+    pub(super) fn receipt_streams(&self) -> Vec<ConversationId> {
+        let mut ids = self.hubs.keys();
+        ids.retain(|id| {
+            let hub = self.hubs.get(id);
+            hub.is_some_and(|hub| hub.has_receipt_streams())
+        });
+        ids
     }
 
     pub(super) fn tell_user(&self, id: UserId, notice: UserNotice) {
@@ -58,7 +96,7 @@ impl Local {
                     .get(&id)
                     .inspect(|watched| watched.offer(presence));
             }
-            UserNotice::Calls => {
+            UserNotice::Calls | UserNotice::Settings => {
                 self.users.get(&id).inspect(|hub| hub.tell(notice));
             }
         }

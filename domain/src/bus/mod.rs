@@ -7,14 +7,17 @@
 //!    only that there are some, up to which seq.
 //! 3. A hub that learns of a seq it has not seen reads the database up to it. So what nodes
 //!    tell each other may be lost, late, doubled or out of order.
-//! 4. A sweep asks the database twice a second what has been committed since it last did:
+//! 4. What members do that is no event, [`receipts`] and [`typing`], travels with its values.
+//! 5. A sweep asks the database twice a second what has been committed since it last did:
 //!    what was never told is made up for.
 
 mod hub;
 mod local;
+mod receipts;
 mod redis;
 mod registry;
 mod topic;
+mod typing;
 mod user;
 mod viewer;
 mod watched;
@@ -25,7 +28,7 @@ use std::time::Duration;
 
 use backchannel_entities::{
     ConversationId, SessionId, Timestamp, UserId, call, call_party, conversation_event, member,
-    message, presence, session,
+    message, presence, session, user as users,
 };
 use sea_orm::sea_query::{Expr, Func, SimpleExpr};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
@@ -40,12 +43,15 @@ use crate::feed::Reader;
 use crate::stamps::Snapshot;
 
 use self::local::Local;
+use self::receipts::{Outbox, read_again_until_stopped};
 use self::redis::Redis;
 use self::topic::{ConversationNotice, Topic};
 use self::user::UserHub;
 
 pub(crate) use self::hub::Following;
+pub(crate) use self::receipts::{Advance, FollowingReceipts, Moved};
 pub(crate) use self::topic::UserNotice;
+pub(crate) use self::typing::{FollowingTyping, TypingNotice};
 pub(crate) use self::user::FollowingUser;
 pub(crate) use self::viewer::{FollowingViewer, ViewerNews};
 pub(crate) use self::watched::Watch;
@@ -71,6 +77,9 @@ struct Ends {
     /// Asks for a sweep now.
     sweep: Arc<Notify>,
     stopping: CancellationToken,
+    outbox: Arc<Outbox>,
+    /// Each open stream of signals has one.
+    signal_streams: Arc<()>,
 }
 
 /// What a transaction has to tell once it is committed.
@@ -78,6 +87,7 @@ struct Ends {
 pub(crate) struct News {
     pub(crate) events: Vec<Arc<Event>>,
     pub(crate) notices: Vec<(UserId, UserNotice)>,
+    pub(crate) advances: Vec<(ConversationId, Advance)>,
     pub(crate) ended: Vec<SessionId>,
 }
 
@@ -118,7 +128,12 @@ impl Bus {
             redis,
             sweep,
             stopping,
+            outbox: Arc::default(),
+            signal_streams: Arc::default(),
         }));
+        if let Some(redis) = bus.0.redis.clone() {
+            tokio::spawn(read_again_until_stopped(Arc::clone(&bus.0), redis));
+        }
         tokio::spawn(bus.clone().sweep_until_stopped(seen));
         Ok(bus)
     }
@@ -138,6 +153,7 @@ impl Bus {
                     redis.tell(topic, &ConversationNotice::Seq(event.seq));
                 }
             }
+            self.0.outbox.put(redis, news.advances.clone());
             for (user_id, notice) in &news.notices {
                 redis.tell(Topic::User(*user_id), notice);
             }
@@ -181,6 +197,27 @@ impl Bus {
         following
     }
 
+    /// Follows a conversation's receipts from now on.
+    pub(crate) async fn follow_receipts(&self, id: ConversationId) -> Result<FollowingReceipts> {
+        self.0.follow_receipts(id).await
+    }
+
+    /// Follows who is typing in a conversation.
+    pub(crate) async fn follow_typing(&self, id: ConversationId) -> Result<FollowingTyping> {
+        self.0.follow_typing(id).await
+    }
+
+    /// Tells what a member does, at a pace that others can bear.
+    pub(crate) fn tell_typing(&self, id: ConversationId, notice: TypingNotice) {
+        let Ends { local, redis, .. } = &*self.0;
+        if local.pace.allows(id, notice, self.0.clock.now()) {
+            if let Some(redis) = redis {
+                redis.tell(Topic::Conversation(id), &ConversationNotice::Typing(notice));
+            }
+            local.take_typing(id, notice);
+        }
+    }
+
     /// Follows a session: the token is cancelled within a second of its end, on any node.
     pub(crate) fn watch_session(&self, id: SessionId) -> SessionWatch {
         let make = || SessionEnding(CancellationToken::new());
@@ -202,6 +239,10 @@ impl Bus {
     /// Cancelled when the node stops.
     pub(crate) fn stopping(&self) -> &CancellationToken {
         &self.0.stopping
+    }
+
+    pub(crate) fn open_signal_streams(&self) -> usize {
+        Arc::strong_count(&self.0.signal_streams) - 1
     }
 
     pub(crate) fn stop(&self) {
@@ -268,6 +309,16 @@ impl Bus {
         }
         if local.users.is_empty() {
             return Ok(snapshot);
+        }
+        let changed: Vec<UserId> = users::Entity::find()
+            .select_only()
+            .column(users::Column::Id)
+            .filter(seen.is_later(users::Column::Stamp))
+            .into_tuple()
+            .all(&db.reader)
+            .await?;
+        for id in changed {
+            local.tell_user(id, UserNotice::Settings);
         }
         let in_calls: Vec<UserId> = call_party::Entity::find()
             .select_only()

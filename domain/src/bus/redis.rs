@@ -5,10 +5,10 @@
 //! every subscription and then has the database swept for what was missed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use backchannel_entities::SessionId;
+use backchannel_entities::{SessionId, Timestamp};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind, RedisResult, Value};
 use serde::Serialize;
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{Error, Result};
 
 use super::local::Local;
-use super::topic::{SESSIONS, Told, Topic};
+use super::topic::{MISSED, SESSIONS, Told, Topic};
 
 /// Hints and changes of interest waiting for the connection. Hints beyond are dropped:
 /// the sweep makes up for them.
@@ -35,6 +35,7 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 pub(super) struct Redis {
     orders: mpsc::Sender<Order>,
     connected: Arc<AtomicBool>,
+    connections: Arc<AtomicU64>,
 }
 
 enum Order {
@@ -69,12 +70,14 @@ impl Redis {
         })?;
         let (orders, queue) = mpsc::channel(QUEUE);
         let connected = Arc::new(AtomicBool::new(false));
+        let connections = Arc::new(AtomicU64::new(0));
         let carrier = Carrier {
             client,
             local,
             reconnected,
             queue,
             connected: Arc::clone(&connected),
+            connections: Arc::clone(&connections),
         };
         tokio::spawn(async move {
             tokio::select! {
@@ -82,29 +85,44 @@ impl Redis {
                 () = carrier.run() => {}
             }
         });
-        Ok(Self { orders, connected })
+        Ok(Self {
+            orders,
+            connected,
+            connections,
+        })
     }
 
     pub(super) fn connected(&self) -> bool {
         self.connected.load(Ordering::Relaxed)
     }
 
-    /// Tells the other nodes.
-    pub(super) fn tell(&self, topic: Topic, notice: &impl Serialize) {
-        if let Ok(payload) = serde_json::to_string(notice) {
-            self.publish(topic.channel(), payload);
-        }
+    /// How often it has been connected: it was away in between.
+    pub(super) fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Tells the other nodes. Answers whether it is on its way.
+    pub(super) fn tell(&self, topic: Topic, notice: &impl Serialize) -> bool {
+        let payload = serde_json::to_string(notice);
+        payload.is_ok_and(|payload| self.publish(topic.channel(), payload))
     }
 
     pub(super) fn tell_session_ended(&self, id: SessionId) {
         self.publish(SESSIONS.to_owned(), id.to_string());
     }
 
-    fn publish(&self, channel: String, payload: String) {
-        if self.connected() {
-            // A full queue is a slow Redis; the sweep brings what is dropped here.
-            let _ = self.orders.try_send(Order::Publish { channel, payload });
-        }
+    /// Asks all nodes to read the marks made since then.
+    pub(super) fn tell_missed(&self, since: Timestamp) -> bool {
+        self.publish(MISSED.to_owned(), since.0.to_string())
+    }
+
+    fn publish(&self, channel: String, payload: String) -> bool {
+        // A full queue is a slow Redis; the sweep brings what is dropped here.
+        self.connected()
+            && self
+                .orders
+                .try_send(Order::Publish { channel, payload })
+                .is_ok()
     }
 
     /// Subscribes to what is told under these topics. Returns when Redis has confirmed it, or when
@@ -137,6 +155,7 @@ struct Carrier {
     reconnected: Arc<Notify>,
     queue: mpsc::Receiver<Order>,
     connected: Arc<AtomicBool>,
+    connections: Arc<AtomicU64>,
 }
 
 impl Carrier {
@@ -148,6 +167,7 @@ impl Carrier {
                 Ok((connection, dropped)) => {
                     tracing::info!("connected to redis");
                     (pause, told) = (RETRY.0, false);
+                    self.connections.fetch_add(1, Ordering::Relaxed);
                     self.connected.store(true, Ordering::Relaxed);
                     // Whatever was said while nobody listened is in the database.
                     self.reconnected.notify_one();
@@ -187,7 +207,7 @@ impl Carrier {
             .client
             .get_multiplexed_async_connection_with_config(&config)
             .await?;
-        connection.subscribe(SESSIONS).await?;
+        connection.subscribe(&[SESSIONS, MISSED]).await?;
         for topics in self.local.topics().chunks(BATCH) {
             connection.subscribe(channels(topics.iter())).await?;
         }

@@ -1,15 +1,21 @@
 //! What nodes tell each other, and under which address. All of it may be lost, late or
 //! doubled: whoever hears it compares with what is known, or reads the database.
 
-use backchannel_entities::{ConversationId, SessionId, UserId};
+use backchannel_entities::{ConversationId, SessionId, Timestamp, UserId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::receipts::Advance;
+use super::typing::TypingNotice;
 use crate::presence::Presence;
 
 /// The channel of ended sessions, to which every node listens.
 pub(super) const SESSIONS: &str = "backchannel:sessions";
+
+/// The channel on which a node says that it could not tell of marks, to which every node
+/// listens.
+pub(super) const MISSED: &str = "backchannel:missed";
 
 const CONVERSATION: &str = "backchannel:conversation:";
 const USER: &str = "backchannel:user:";
@@ -39,6 +45,10 @@ impl Topic {
 pub(crate) enum ConversationNotice {
     /// Events up to this seq exist.
     Seq(i64),
+    /// These members have come so far.
+    Receipts(Vec<Advance>),
+    /// This member types, or does no longer.
+    Typing(TypingNotice),
 }
 
 /// Told about a user.
@@ -51,6 +61,8 @@ pub(crate) enum UserNotice {
     Presence(Presence),
     /// Something has happened in the user's calls.
     Calls,
+    /// The user has changed settings.
+    Settings,
 }
 
 /// A message from another node, or from this one by way of Redis.
@@ -58,6 +70,8 @@ pub(super) enum Told {
     Conversation(ConversationId, ConversationNotice),
     User(UserId, UserNotice),
     SessionEnded(SessionId),
+    /// Marks from then on may not have been told.
+    Missed(Timestamp),
 }
 
 impl Told {
@@ -70,6 +84,8 @@ impl Told {
         if channel == SESSIONS {
             let id = Uuid::try_parse_ascii(payload).ok()?;
             Some(Self::SessionEnded(SessionId(id)))
+        } else if channel == MISSED {
+            serde_json::from_slice(payload).ok().map(Self::Missed)
         } else if let Some(id) = channel.strip_prefix(CONVERSATION) {
             read(id, payload).map(|(id, told)| Self::Conversation(ConversationId(id), told))
         } else {

@@ -177,7 +177,9 @@ pub async fn signals(cx: &Cx) -> Result<impl Stream<Item = Signal> + Send + use<
             loop {
                 match following.notices.recv().await {
                     Ok(UserNotice::Calls) | Err(RecvError::Lagged(_)) => break,
-                    Ok(UserNotice::Memberships | UserNotice::Presence(_)) => {}
+                    Ok(
+                        UserNotice::Memberships | UserNotice::Presence(_) | UserNotice::Settings,
+                    ) => {}
                     Err(RecvError::Closed) => return,
                 }
             }

@@ -69,10 +69,11 @@ pub async fn conversation_events(
     ))
 }
 
-struct Viewpoint {
-    cx: Cx,
-    viewer: UserId,
-    id: ConversationId,
+/// Somebody who follows a conversation while a member of it.
+pub(crate) struct Viewpoint {
+    pub(crate) cx: Cx,
+    pub(crate) viewer: UserId,
+    pub(crate) id: ConversationId,
 }
 
 fn follow(
@@ -137,6 +138,16 @@ impl Viewpoint {
                 }
             }
             tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    /// Whether the viewer is no member any more, after what came next of the conversation's
+    /// live events. For streams of other things, which end with the membership all the same.
+    pub(crate) async fn is_over_after(&self, next: Result<Arc<Event>, RecvError>) -> bool {
+        match next {
+            Ok(event) => self.ends_with(&event).await,
+            Err(RecvError::Lagged(_)) => Box::pin(self.has_left_since(0)).await,
+            Err(RecvError::Closed) => true,
         }
     }
 

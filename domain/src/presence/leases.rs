@@ -175,11 +175,7 @@ async fn delete(tx: &Tx, node_id: NodeId, ended: &[(SessionId, UserId)]) -> Resu
 
 /// Says, in the same transaction, which devices are there on no node any more: those of
 /// `ended` that are not among the `present` ones.
-async fn tell_gone(
-    tx: &Tx,
-    ended: &[(SessionId, UserId)],
-    present: &[SessionId],
-) -> Result<()> {
+async fn tell_gone(tx: &Tx, ended: &[(SessionId, UserId)], present: &[SessionId]) -> Result<()> {
     let present: HashSet<&SessionId> = present.iter().collect();
     let ended = ended.iter().map(|(id, _)| *id);
     let gone: Vec<SessionId> = ended.filter(|id| !present.contains(id)).collect();

@@ -826,6 +826,91 @@ subscription WhoIsThere($userIds: [ID!]!) {
     lastSeenAt
   }
 }
+`},{file:"26-who-has-read.graphql",text:`# Title: Who has read what?
+# Follows from how far each member has come: no row is kept for each message. Somebody who
+# has switched read receipts off is not among them.
+# as: ann
+# variables: {"id": "{{conversationId}}"}
+
+query WhoHasRead($id: ID!) {
+  conversation(id: $id) {
+    members(first: 10) {
+      nodes {
+        deliveredSeq
+        readSeq
+        user {
+          displayName
+        }
+      }
+    }
+    messages(last: 5) {
+      nodes {
+        text
+        seenBy(first: 3) {
+          totalCount
+          nodes {
+            user {
+              displayName
+            }
+          }
+        }
+      }
+    }
+  }
+}
+`},{file:"27-ann-watches-receipts.graphql",text:`# Title: Ann watches how far others come
+# Nothing is replayed: mark something as delivered or read as Bob, and it arrives in the live
+# panel. Where many do so at once, one event carries the rest in \`others\`.
+# as: ann
+# variables: {"conversationId": "{{conversationId}}"}
+# take: 0
+
+subscription AnnWatchesReceipts($conversationId: ID!) {
+  receiptAdvanced(conversationId: $conversationId) {
+    userId
+    deliveredSeq
+    readSeq
+    at
+    others {
+      userId
+      deliveredSeq
+      readSeq
+    }
+  }
+}
+`},{file:"28-mark-all-read.graphql",text:`# Title: Bob has read it all
+# In every conversation, up to where it stands now; one statement, however many there are.
+# as: bob
+
+mutation MarkAllRead {
+  markAllRead {
+    conversationCount
+  }
+}
+`},{file:"29-bob-types.graphql",text:`# Title: Bob is typing
+# A client says so again every few seconds while it goes on. Others are told at once, and see
+# it end with his message, or when nothing is heard of him for about five seconds.
+# as: bob
+# variables: {"input": {"conversationId": "{{conversationId}}", "typing": true}}
+
+mutation BobTypes($input: SetTypingInput!) {
+  setTyping(input: $input) {
+    ok
+  }
+}
+`},{file:"30-who-is-typing.graphql",text:`# Title: Ann sees who is typing
+# First those who are typing now, then each who starts or stops. Let it run and say as Bob
+# that he is typing; then send something as Bob.
+# as: ann
+# variables: {"conversationId": "{{conversationId}}"}
+# take: 1
+
+subscription WhoIsTyping($conversationId: ID!) {
+  typingChanged(conversationId: $conversationId) {
+    userId
+    typing
+  }
+}
 `},{file:"40-ann-rings-bob.graphql",text:`# Title: Ann rings Bob
 # Calls are between the two members of a DIRECT conversation. All of Bob's devices ring for
 # 40 seconds; go on to the next examples before that, or start again here.

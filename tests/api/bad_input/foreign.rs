@@ -233,6 +233,17 @@ fn probes(scene: &Scene, own: &Room) -> Vec<Probe> {
     let history = json!({ "conversation": "$" });
     let of = "Query.callHistory.conversationId";
     probes.push(probe(of, "cnv_", HISTORY, history));
+    for (of, query) in [
+        ("Subscription.receiptAdvanced.conversationId", RECEIPTS),
+        ("Subscription.typingChanged.conversationId", TYPING),
+    ] {
+        probes.push(probe(of, "cnv_", query, json!({ "id": "$" })));
+    }
+    for typing in [true, false] {
+        let variables = input(json!({ "conversationId": "$", "typing": typing }));
+        let of = "SetTypingInput.conversationId";
+        probes.push(probe(of, "cnv_", SET_TYPING, variables));
+    }
     for kind in ["cnv_", "msg_", "cll_"] {
         probes.push(probe("Query.node.id", kind, NODE, json!({ "id": "$" })));
         probes.push(probe(
@@ -256,7 +267,10 @@ async fn answer_to(person: &Person, query: &str, variables: &Value, id: &str) ->
     let variables: Value =
         serde_json::from_str(&variables.to_string().replace('$', id)).expect("JSON");
     if query.starts_with("subscription") {
-        return person.subscribes_in_vain(&variables).await.to_string();
+        return person
+            .subscribes_in_vain(query, &variables)
+            .await
+            .to_string();
     }
     let answer = person.request(query, variables).await;
     format!("{} {:?}", answer.status, answer.body)

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::app::App;
 use super::clients::{Answer, Ended, Http, Socket};
+use super::until;
 
 /// Good enough for every test account.
 pub(crate) const PASSWORD: &str = "correct horse battery 9";
@@ -216,7 +217,73 @@ impl Person {
         socket
             .subscribe("1", EVENTS, &json!({ "id": room.id, "after": after }))
             .await;
-        Following { socket }
+        Following {
+            socket,
+            field: "conversationEvents",
+        }
+    }
+
+    /// Follows how far the members of a conversation come; the stream is open when this
+    /// returns.
+    pub(crate) async fn follows_receipts(&self, app: &App, room: &Room) -> Following {
+        self.follows_signals(app, room, RECEIPTS, "receiptAdvanced")
+            .await
+    }
+
+    /// Follows who types in a conversation; the stream is open when this returns.
+    pub(crate) async fn follows_typing(&self, app: &App, room: &Room) -> Following {
+        self.follows_signals(app, room, TYPING, "typingChanged")
+            .await
+    }
+
+    async fn follows_signals(
+        &self,
+        app: &App,
+        room: &Room,
+        query: &str,
+        field: &'static str,
+    ) -> Following {
+        let before = app.domain.open_signal_streams();
+        let mut socket = self.on(app).opens_socket().await;
+        socket
+            .subscribe("1", query, &json!({ "id": room.id }))
+            .await;
+        until("the stream is open", || async {
+            app.domain.open_signal_streams() > before
+        })
+        .await;
+        Following { socket, field }
+    }
+
+    /// Marks as read; answers the member.
+    pub(crate) async fn reads(&self, room: &Room, seq: i64) -> Value {
+        let input = json!({ "conversationId": room.id, "seq": seq });
+        self.asks(MARK_READ, json!({ "input": input })).await["markRead"]["member"].clone()
+    }
+
+    /// Marks as delivered to this device; answers the member.
+    pub(crate) async fn receives(&self, room: &Room, seq: i64) -> Value {
+        let input = json!({ "conversationId": room.id, "seq": seq });
+        self.asks(MARK_DELIVERED, json!({ "input": input })).await["markDelivered"]["member"]
+            .clone()
+    }
+
+    /// Says whether they are typing.
+    pub(crate) async fn types(&self, room: &Room, typing: bool) {
+        let input = json!({ "conversationId": room.id, "typing": typing });
+        self.asks(SET_TYPING, json!({ "input": input })).await;
+    }
+
+    /// Switches read receipts on or off.
+    pub(crate) async fn sets_read_receipts(&self, enabled: bool) {
+        let set = self.asks(
+            SET_READ_RECEIPTS,
+            json!({ "input": { "enabled": enabled } }),
+        );
+        assert_eq!(
+            set.await["setReadReceipts"]["viewer"]["readReceipts"],
+            enabled
+        );
     }
 
     /// Follows all conversations over a WebSocket of its own.
@@ -249,6 +316,22 @@ pub(crate) const ADD: &str =
 pub(crate) const REMOVE: &str =
     "mutation($input: RemoveMemberInput!) { removeMember(input: $input) { conversation { id } } }";
 
+pub(crate) const MARK_READ: &str =
+    "mutation($input: MarkInput!) { markRead(input: $input) { member { deliveredSeq readSeq } } }";
+pub(crate) const MARK_DELIVERED: &str = "mutation($input: MarkInput!) { markDelivered(input: $input) { member { deliveredSeq readSeq } } }";
+pub(crate) const SET_TYPING: &str =
+    "mutation($input: SetTypingInput!) { setTyping(input: $input) { ok } }";
+pub(crate) const SET_READ_RECEIPTS: &str = "mutation($input: SetReadReceiptsInput!) {
+    setReadReceipts(input: $input) { viewer { readReceipts } }
+}";
+pub(crate) const RECEIPTS: &str = "subscription($id: ID!) { receiptAdvanced(conversationId: $id) {
+    conversationId userId deliveredSeq readSeq at
+    others { conversationId userId deliveredSeq readSeq at }
+} }";
+pub(crate) const TYPING: &str = "subscription($id: ID!) {
+    typingChanged(conversationId: $id) { conversationId userId typing }
+}";
+
 impl Sent {
     pub(crate) fn of(data: &Value) -> Self {
         let message = &data["sendMessage"]["message"];
@@ -259,9 +342,10 @@ impl Sent {
     }
 }
 
-/// A stream of a conversation's events.
+/// A stream of a conversation.
 pub(crate) struct Following {
     pub(crate) socket: Socket,
+    field: &'static str,
 }
 
 impl Following {
@@ -270,7 +354,7 @@ impl Following {
         let message = self.socket.next().await.expect("the stream goes on");
         assert_eq!(message["type"], "next", "{message}");
         assert_eq!(message["payload"]["errors"], Value::Null, "{message}");
-        message["payload"]["data"]["conversationEvents"].clone()
+        message["payload"]["data"][self.field].clone()
     }
 
     /// The next `count` events.

@@ -1,0 +1,85 @@
+//! Who is typing. A signal: never stored, and what is lost of it is wrong for a few seconds.
+
+use async_stream::stream;
+use backchannel_entities::{ConversationId, UserId};
+use futures_util::Stream;
+
+use crate::access::Membership;
+use crate::bus::{FollowingTyping, TypingNotice};
+use crate::feed::Viewpoint;
+use crate::{Cx, Result};
+
+/// Whether a member is typing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Typing {
+    /// Is, and will say so again every few seconds.
+    Active,
+    /// Is no longer.
+    Ended,
+}
+
+/// Says whether the actor is typing. Others are told at once, and not again too often.
+///
+/// # Errors
+/// [`crate::Error::NotFound`] when the conversation does not exist for the actor;
+/// [`crate::Error::Forbidden`] to one who may not send there.
+pub async fn set(cx: &Cx, id: ConversationId, typing: Typing) -> Result<()> {
+    let membership = Membership::prove(cx, id).await?;
+    membership.may_send()?;
+    let notice = TypingNotice {
+        user_id: membership.member.user_id,
+        typing: typing == Typing::Active,
+        last_seq: membership.conversation.last_seq,
+    };
+    cx.handles().bus.tell_typing(id, notice);
+    Ok(())
+}
+
+/// Who types in a conversation, then who starts and who stops. Ends when the viewer is
+/// removed.
+///
+/// # Errors
+/// [`crate::Error::NotFound`] to anyone but members.
+pub async fn changes(
+    cx: &Cx,
+    id: ConversationId,
+) -> Result<impl Stream<Item = (UserId, Typing)> + Send + use<>> {
+    let viewer = cx.signed_in()?.user.id;
+    Membership::prove(cx, id).await?;
+    let mut following = cx.handles().bus.follow_typing(id).await?;
+    // Once more now that nothing can be missed: no removal falls between the two.
+    Membership::prove(cx, id).await?;
+    let view = Viewpoint {
+        cx: cx.clone(),
+        viewer,
+        id,
+    };
+    let mut told: Vec<UserId> = Vec::new();
+    Ok(stream! {
+        // Of the whole: what is not named here is held as well.
+        let FollowingTyping { now: typing, events, .. } = &mut following;
+        loop {
+            tokio::select! {
+                biased;
+                next = events.live.recv() => {
+                    if view.is_over_after(next).await {
+                        return;
+                    }
+                }
+                changed = typing.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    let now = typing.borrow_and_update().clone();
+                    for user_id in told.iter().filter(|user_id| !now.contains(user_id)) {
+                        yield (*user_id, Typing::Ended);
+                    }
+                    for user_id in now.iter().filter(|user_id| !told.contains(user_id)) {
+                        yield (*user_id, Typing::Active);
+                    }
+                    told = now;
+                }
+            }
+        }
+    })
+}
