@@ -323,13 +323,13 @@ impl Bus {
         let in_calls: Vec<UserId> = call_party::Entity::find()
             .select_only()
             .column(call_party::Column::UserId)
-            .distinct()
             .inner_join(call::Entity)
             .filter(seen.is_later(call::Column::Stamp))
             .into_tuple()
             .all(&db.reader)
             .await?;
-        for id in in_calls {
+        // Not DISTINCT, for which SQLite would walk the whole table.
+        for id in in_calls.into_iter().collect::<HashSet<_>>() {
             local.tell_user(id, UserNotice::Calls);
         }
         Ok(snapshot)
