@@ -114,20 +114,21 @@ on_both! {
         let mark = "mutation($input: MarkInput!) { markRead(input: $input) { member { readSeq } } }";
         bob.asks(mark, json!({ "input": { "conversationId": room.id, "seq": 2 } })).await;
         // Presence: of a device with a socket and of one without, watched, left and come back.
-        let mut watching = bob.watches(&[&ann, &cleo]).await;
+        let dan = app.person("Dan").await;
+        let mut watching = bob.watches(&[&ann, &dan]).await;
         watching.shows(&ann, "OFFLINE").await;
-        watching.shows(&cleo, "OFFLINE").await;
-        let socket = cleo.opens_socket().await;
-        watching.shows(&cleo, "ONLINE").await;
+        watching.shows(&dan, "OFFLINE").await;
+        let socket = dan.opens_socket().await;
+        watching.shows(&dan, "ONLINE").await;
         let away = json!({ "state": "AWAY", "automatic": true, "text": "at lunch" });
-        for person in [&cleo, &ann] {
+        for person in [&dan, &ann] {
             person.sets_presence(away.clone()).await;
             watching.shows(person, "AWAY").await;
         }
         drop(socket);
-        watching.shows(&cleo, "OFFLINE").await;
-        let _socket = cleo.opens_socket().await;
-        watching.shows(&cleo, "ONLINE").await;
+        watching.shows(&dan, "OFFLINE").await;
+        let _socket = dan.opens_socket().await;
+        watching.shows(&dan, "ONLINE").await;
         assert_eq!(bob.sees(&ann).await["state"], "AWAY");
         calls(app, &ann, &bob, &cleo).await;
         // Receipts: of this device and of another, their stream, the switch; typing.

@@ -46,6 +46,8 @@ async fn presence_passes_while_redis_is_dead_and_by_hint_when_it_is_back() {
     let mut took_on = async |ann: &Person, count: usize| {
         let mut took = Vec::new();
         for n in 0..count {
+            // A watcher is woken ten times a second; this one has rested.
+            sleep(Duration::from_millis(100)).await;
             let text = format!("{n}");
             let started = Instant::now();
             ann.sets_presence(json!({ "state": "ONLINE", "text": text }))
