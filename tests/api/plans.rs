@@ -66,7 +66,7 @@ async fn calls(app: &App, ann: &Person, bob: &Person, cleo: &Person) {
 
 on_both! {
     async fn no_hot_path_reads_a_whole_table(app) {
-        let [ann, bob, cleo] = app.people(["Ann", "Bob", "Cleo"]).await;
+        let [ann, bob, cleo, dan] = app.people(["Ann", "Bob", "Cleo", "Dan"]).await;
         let room = ann.makes_group("Plans", &[&bob]).await;
         let other = ann.makes_group("Others", &[&bob]).await;
         let cursor = bob.event_cursor().await;
@@ -114,7 +114,6 @@ on_both! {
         let mark = "mutation($input: MarkInput!) { markRead(input: $input) { member { readSeq } } }";
         bob.asks(mark, json!({ "input": { "conversationId": room.id, "seq": 2 } })).await;
         // Presence: of a device with a socket and of one without, watched, left and come back.
-        let dan = app.person("Dan").await;
         let mut watching = bob.watches(&[&ann, &dan]).await;
         watching.shows(&ann, "OFFLINE").await;
         watching.shows(&dan, "OFFLINE").await;
