@@ -1,6 +1,7 @@
 //! Receipts: what each device has, when a member's marks last moved, and the switch that
 //! hides how far somebody has read.
 
+use sea_orm_migration::sea_orm::DbBackend;
 use sea_orm_migration::{prelude::*, schema::*};
 
 #[derive(DeriveMigrationName)]
@@ -22,6 +23,11 @@ impl MigrationTrait for Migration {
         for (table, column) in columns {
             let alter = Table::alter().table(table).add_column(column).take();
             manager.alter_table(alter).await?;
+        }
+        if manager.get_database_backend() == DbBackend::Postgres {
+            // Room in each page for that.
+            let sql = "ALTER TABLE members SET (fillfactor = 85)";
+            manager.get_connection().execute_unprepared(sql).await?;
         }
         // Whose settings have changed lately, for other nodes.
         let index = Index::create()

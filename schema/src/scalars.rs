@@ -44,10 +44,10 @@ pub(crate) struct Cursor(pub(crate) String);
 #[Scalar(name = "Cursor")]
 impl ScalarType for Cursor {
     fn parse(value: Value) -> InputValueResult<Self> {
-        match value {
-            Value::String(text) => Ok(Self(text)),
-            other => Err(InputValueError::expected_type(other)),
-        }
+        let Value::String(text) = value else {
+            return Err(InputValueError::expected_type(value));
+        };
+        Ok(Self(text))
     }
 
     fn to_value(&self) -> Value {

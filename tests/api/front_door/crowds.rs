@@ -23,7 +23,7 @@ async fn greets(app: &App, person: &Person) -> Result<Socket, Ended> {
 
 on_both! {
     async fn a_user_has_so_many_sockets_and_gets_each_place_back(app) {
-        const MOST: usize = 50;
+        const MOST: usize = 100;
         let [ann, bob] = app.people(["Ann", "Bob"]).await;
         let phone = ann.signs_in_again().await;
         let mut sockets = Vec::new();

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::harness::Person;
 use crate::harness::clients::{Ended, Socket};
-use crate::harness::people::{EVENTS, Room};
+use crate::harness::people::{EVENTS, Room, viewer_events};
 use crate::harness::process::Process;
 use crate::harness::servers::{Postgres, Redis};
 
@@ -24,9 +24,16 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// How long the calm is measured that the storm is compared with.
 const CALM: Duration = Duration::from_secs(2);
 
+/// What a client was following, and has to catch up with.
+#[derive(Clone)]
+enum Followed {
+    Room(String),
+    Everything(String),
+}
+
 /// Comes back: connects, greets, subscribes, and reads what it has missed. Told to come back
 /// later, it does, as clients do.
-async fn comes_back(url: String, token: String, room: String) -> Duration {
+async fn comes_back(url: String, token: String, followed: Followed) -> Duration {
     let began = Instant::now();
     let mut socket = loop {
         let mut socket = Socket::connect(&url).await;
@@ -37,12 +44,23 @@ async fn comes_back(url: String, token: String, room: String) -> Duration {
         }
         tokio::time::sleep(PAUSE).await;
     };
-    let variables = json!({ "id": room, "after": 0 });
-    socket.subscribe("1", EVENTS, &variables).await;
+    let (query, variables, path) = match followed {
+        Followed::Room(id) => (
+            EVENTS.to_owned(),
+            json!({ "id": id, "after": 0 }),
+            "/conversationEvents/seq",
+        ),
+        Followed::Everything(cursor) => (
+            viewer_events(),
+            json!({ "after": cursor }),
+            "/viewerEvents/event/seq",
+        ),
+    };
+    socket.subscribe("1", &query, &variables).await;
     for seq in 1..=MISSED {
         let message = socket.next().await.expect("the replay");
-        let event = &message["payload"]["data"]["conversationEvents"];
-        assert_eq!(event["seq"], seq, "{message}");
+        let found = message["payload"]["data"].pointer(path);
+        assert_eq!(found, Some(&json!(seq)), "{message}");
     }
     began.elapsed()
 }
@@ -87,10 +105,14 @@ async fn a_storm(settings: &[(&str, &str)]) {
     for n in 0..CLIENTS / DEVICES {
         let person = node.person(&format!("Person {n}")).await;
         let room = person.makes_group("Devices", &[]).await;
+        let cursor = person.event_cursor().await;
         for n in 1..=MISSED {
             person.sends(&room, &format!("missed {n}")).await;
         }
-        people.push((person, room));
+        people.push((
+            person,
+            [Followed::Room(room.id), Followed::Everything(cursor)],
+        ));
     }
     let bystander = node.person("Bystander").await;
     let room = bystander.makes_group("Elsewhere", &[]).await;
@@ -100,8 +122,9 @@ async fn a_storm(settings: &[(&str, &str)]) {
 
     let began = Instant::now();
     let clients = (0..CLIENTS).map(|n| {
-        let (person, room) = &people[n % people.len()];
-        let client = comes_back(node.url("/graphql"), person.token.clone(), room.id.clone());
+        let (person, followed) = &people[n % people.len()];
+        let followed = followed[n / people.len() % 2].clone();
+        let client = comes_back(node.url("/graphql"), person.token.clone(), followed);
         tokio::spawn(client)
     });
     let back = join_all(clients.collect::<Vec<_>>()).await;
