@@ -15,11 +15,17 @@ const PAGE: &str = "query($id: ID!, $first: Int, $after: String, $last: Int, $be
     }
 }";
 
-/// How many statements `work` runs on the node.
-async fn statements<T>(app: &App, work: impl Future<Output = T>) -> (T, u64) {
-    let before = app.domain.statements().count();
-    let done = work.await;
-    (done, app.domain.statements().count() - before)
+/// How many statements a query costs: the least of several counts, for the node looks at the
+/// database by itself now and then.
+async fn statements(app: &App, person: &Person, query: &str, variables: Value) -> (Value, u64) {
+    let mut least = u64::MAX;
+    let mut found = Value::Null;
+    for _ in 0..5 {
+        let before = app.domain.statements().count();
+        found = person.asks(query, variables.clone()).await;
+        least = least.min(app.domain.statements().count() - before);
+    }
+    (found, least)
 }
 
 async fn page(person: &Person, id: &str, args: Value) -> Value {
@@ -81,7 +87,7 @@ on_both! {
         }
         let query = "query($id: ID!) { conversation(id: $id) { messages(last: 50) {
             nodes { id seq text createdAt sender { id displayName avatarUrl } } } } }";
-        let (found, cost) = statements(app, ann.asks(query, json!({ "id": room.id }))).await;
+        let (found, cost) = statements(app, &ann, query, json!({ "id": room.id })).await;
         let nodes = found["conversation"]["messages"]["nodes"].as_array().expect("a page");
         assert_eq!(nodes.len(), 50);
         assert_eq!(nodes[49]["sender"]["displayName"], "Eve");
@@ -98,7 +104,7 @@ on_both! {
         let query = "{ viewer { conversations(first: 50) { nodes {
             id title unreadCount
             messages(last: 1) { nodes { text sender { displayName } } } } } } }";
-        let (found, cost) = statements(app, ann.asks(query, json!({}))).await;
+        let (found, cost) = statements(app, &ann, query, json!({})).await;
         let nodes = found["viewer"]["conversations"]["nodes"].as_array().expect("a page");
         assert_eq!(nodes.len(), 50);
         for (index, node) in nodes.iter().enumerate() {
@@ -118,7 +124,7 @@ on_both! {
         }
         let query = "{ viewer { conversations(first: 10) { nodes {
             members(first: 2) { totalCount nodes { role user { displayName } } pageInfo { hasNextPage } } } } } }";
-        let (found, cost) = statements(app, ann.asks(query, json!({}))).await;
+        let (found, cost) = statements(app, &ann, query, json!({})).await;
         for node in found["viewer"]["conversations"]["nodes"].as_array().expect("a page") {
             assert_eq!(node["members"]["totalCount"], 3);
             assert_eq!(node["members"]["nodes"].as_array().map(Vec::len), Some(2));

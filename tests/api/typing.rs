@@ -100,6 +100,9 @@ on_both! {
         let room = ann.makes_group("Removed", &[&bob, &cleo]).await;
         let mut bobs = bob.follows_typing(app, &room).await;
         let mut cleos = cleo.follows_typing(app, &room).await;
+        ann.types(&room, true).await;
+        bobs.shows(&ann, true).await;
+        cleos.shows(&ann, true).await;
         ann.removes(&room, &bob).await;
         cleo.types(&room, true).await;
         cleos.shows(&cleo, true).await;
