@@ -46,7 +46,8 @@ pub async fn changes(
 ) -> Result<impl Stream<Item = (UserId, Typing)> + Send + use<>> {
     let viewer = cx.signed_in()?.user.id;
     Membership::prove(cx, id).await?;
-    let mut following = cx.handles().bus.follow_typing(id).await?;
+    let bus = &cx.handles().bus;
+    let mut following = bus.follow_typing(id).await?;
     // Once more now that nothing can be missed: no removal falls between the two.
     Membership::prove(cx, id).await?;
     let view = Viewpoint {
@@ -55,7 +56,9 @@ pub async fn changes(
         id,
     };
     let mut told: Vec<UserId> = Vec::new();
+    let open = bus.signal_stream();
     Ok(stream! {
+        let _open = open;
         // Of the whole: what is not named here is held as well.
         let FollowingTyping { now: typing, events, .. } = &mut following;
         loop {

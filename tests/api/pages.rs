@@ -87,7 +87,7 @@ on_both! {
         }
         let query = "query($id: ID!) { conversation(id: $id) { messages(last: 50) {
             nodes { id seq text createdAt sender { id displayName avatarUrl } } } } }";
-        let (found, cost) = statements(app, &ann, query, json!({ "id": room.id })).await;
+        let (found, cost) = statements(app, ann, query, json!({ "id": room.id })).await;
         let nodes = found["conversation"]["messages"]["nodes"].as_array().expect("a page");
         assert_eq!(nodes.len(), 50);
         assert_eq!(nodes[49]["sender"]["displayName"], "Eve");

@@ -241,6 +241,11 @@ impl Bus {
         &self.0.stopping
     }
 
+    /// A stream of signals has this for as long as it is open.
+    pub(crate) fn signal_stream(&self) -> Arc<()> {
+        Arc::clone(&self.0.signal_streams)
+    }
+
     pub(crate) fn open_signal_streams(&self) -> usize {
         Arc::strong_count(&self.0.signal_streams) - 1
     }

@@ -236,7 +236,7 @@ async fn look(typists: Weak<Typists>) {
 
 /// A stream's hold on who is typing.
 pub(crate) struct FollowingTyping {
-    _held: (Arc<Typists>, Arc<()>),
+    _typists: Arc<Typists>,
     /// Who is typing now; the first look counts as a change.
     pub(crate) now: watch::Receiver<Vec<UserId>>,
     /// The conversation's events. To be taken first: whoever was removed is told so before
@@ -259,7 +259,7 @@ impl Ends {
         let mut now = typists.now.subscribe();
         now.mark_changed();
         Ok(FollowingTyping {
-            _held: (typists, Arc::clone(&self.signal_streams)),
+            _typists: typists,
             now,
             events,
         })

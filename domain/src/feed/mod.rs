@@ -83,9 +83,12 @@ fn follow(
 ) -> impl Stream<Item = Arc<Event>> + Send {
     stream! {
         let mut head = following.head;
+        if seen < head {
+            // Boxed, as all that is rare below: an idle stream is then a few words.
+            Box::pin(view.cx.handles().bus.reader().round()).await;
+        }
         loop {
             while seen < head {
-                // Boxed, as all that is rare below: an idle stream is then a few words.
                 for event in Box::pin(view.read_after(seen)).await {
                     if event.seq != seen + 1 {
                         tracing::error!(conversation.id = %view.id, seq = seen + 1, "an event is missing from the database");

@@ -8,12 +8,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use backchannel_entities::{ConversationId, MessageId, Timestamp, UserId, conversation_event};
 use sea_orm::{
     ActiveEnum, ConnectionTrait, DatabaseConnection, DbErr, FromQueryResult, QueryResult, Statement,
 };
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit, mpsc, oneshot};
+use tokio::time::Instant;
 
 use crate::db::in_list;
 use crate::event::{Event, EventKind};
@@ -30,6 +32,8 @@ const RANGES: usize = 32;
 const WORKERS: usize = 2;
 /// Questions that may wait; whoever comes then waits to ask.
 const QUEUE: usize = 1_024;
+/// How long after a stream began to read others wait to begin together.
+const ROUND: Duration = Duration::from_millis(50);
 /// Streams that may read for themselves at a time, what no other stream needs.
 const TURNS: usize = 4;
 
@@ -72,6 +76,7 @@ impl Range {
 pub(crate) struct Reader {
     questions: mpsc::Sender<Question>,
     turns: Arc<Semaphore>,
+    next_round: Arc<std::sync::Mutex<Instant>>,
 }
 
 struct Question {
@@ -90,7 +95,24 @@ impl Reader {
         Self {
             questions,
             turns: Arc::new(Semaphore::new(TURNS)),
+            next_round: Arc::new(std::sync::Mutex::new(Instant::now())),
         }
+    }
+
+    /// Waits to begin with others, for a stream that is about to read for the first time: one
+    /// goes at once, those who come soon after it together. Of a crowd that comes back, most
+    /// have missed the same.
+    pub(crate) async fn round(&self) {
+        let next = {
+            let mut next = self.next_round.lock().expect("no holder panics");
+            let now = Instant::now();
+            if *next <= now {
+                *next = now + ROUND;
+                return;
+            }
+            *next
+        };
+        tokio::time::sleep_until(next).await;
     }
 
     /// Waits for the turn to read something for one stream alone, and holds it until dropped.

@@ -73,6 +73,7 @@ pub async fn viewer_events(
         viewer,
         cursor,
         absent: HashSet::new(),
+        is_new: true,
         named: NAMED,
     };
     Ok(stream! {
@@ -109,6 +110,8 @@ struct View {
     cursor: Cursor,
     /// Conversations that the viewer has left since, whose events may still come live.
     absent: HashSet<ConversationId>,
+    /// Whether nothing has been read yet.
+    is_new: bool,
     /// Conversations that the cursor may name before it is worth looking for a newer base.
     named: usize,
 }

@@ -61,9 +61,10 @@ pub async fn advances(
         viewer,
         id,
     };
+    let open = bus.signal_stream();
     Ok(stream! {
-        // Of the whole: what is not named here is held as well.
-        let FollowingReceipts { news, events, .. } = &mut following;
+        let _open = open;
+        let FollowingReceipts { news, events } = &mut following;
         loop {
             tokio::select! {
                 biased;

@@ -233,7 +233,6 @@ pub(crate) struct FollowingReceipts {
     /// The events among which they stand. To be taken first: whoever was removed is told so
     /// before what happened after.
     pub(crate) events: Following,
-    _open: Arc<()>,
 }
 
 /// What moves from now on.
@@ -261,11 +260,7 @@ impl Ends {
         hub.opened.get_or_try_init(|| read).await?;
         let (live, seen) = hub.state().subscribe(&hub.live);
         let news = ReceiptNews { hub, live, seen };
-        Ok(FollowingReceipts {
-            news,
-            events,
-            _open: Arc::clone(&self.signal_streams),
-        })
+        Ok(FollowingReceipts { news, events })
     }
 }
 

@@ -104,6 +104,9 @@ impl CatchUp {
             view.named = NAMED.max(2 * view.cursor.seqs.len());
             return None;
         }
+        if std::mem::take(&mut view.is_new) {
+            view.cx.handles().bus.reader().round().await;
+        }
         let mut events = read(view, &wanted).await;
         for event in &mut events {
             let id = event.conversation_id;
