@@ -23,6 +23,13 @@ impl MigrationTrait for Migration {
             .col("session_id")
             .take();
         manager.create_index(devices).await?;
+        // The leases of a session, for its foreign key.
+        let session = Index::create()
+            .name("idx_leases_session_id")
+            .table("leases")
+            .col("session_id")
+            .take();
+        manager.create_index(session).await?;
         // What was committed lately.
         let changes = Index::create()
             .name("idx_presences_stamp")

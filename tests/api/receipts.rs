@@ -58,6 +58,7 @@ fn is_the_nodes(sql: &str) -> bool {
         "stamp\" >=",
         "\"nodes\"",
         "\"leases\"",
+        "\"presences\"",
         "\"calls\"",
     ];
     marks.iter().any(|mark| sql.contains(mark))

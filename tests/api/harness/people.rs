@@ -21,6 +21,7 @@ pub(crate) const EVENTS: &str = "subscription($id: ID!, $after: Int) {
         ... on MemberJoined { member { user { id } role joinedAt } }
         ... on MemberLeft { user { id } }
         ... on MemberRoleChanged { member { user { id } role } }
+        ... on CallEnded { call { id outcome } }
     }
 }
 fragment Message on Message { id seq text sender { id } clientMessageId createdAt editedAt deletedAt }";

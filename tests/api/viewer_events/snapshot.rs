@@ -16,7 +16,11 @@ struct Kept {
 
 /// What a client keeps.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Snapshot(BTreeMap<String, Kept>);
+struct Snapshot {
+    conversations: BTreeMap<String, Kept>,
+    /// Outcomes of calls that are over.
+    calls: BTreeMap<String, Value>,
+}
 
 const CONVERSATION: &str = "fragment Kept on Conversation {
     id lastSeq
@@ -27,14 +31,23 @@ const CONVERSATION: &str = "fragment Kept on Conversation {
 impl Snapshot {
     async fn of(person: &Person) -> (Self, String) {
         let query = format!(
-            "{{ viewer {{ eventCursor conversations(first: 8) {{ nodes {{ ...Kept }} }} }} }} {CONVERSATION}"
+            "{{ viewer {{ eventCursor conversations(first: 8) {{ nodes {{ ...Kept }} }} }}
+                callHistory {{ nodes {{ id outcome }} }} }} {CONVERSATION}"
         );
-        let viewer = person.asks(&query, json!({})).await["viewer"].clone();
+        let found = person.asks(&query, json!({})).await;
+        let (viewer, calls) = (&found["viewer"], &found["callHistory"]["nodes"]);
         let conversations = viewer["conversations"]["nodes"].as_array().expect("a list");
         let kept = conversations
             .iter()
             .map(|found| (text(&found["id"]), Kept::of(found)));
-        (Self(kept.collect()), text(&viewer["eventCursor"]))
+        let calls = calls.as_array().expect("a list").iter();
+        let snapshot = Self {
+            conversations: kept.collect(),
+            calls: calls
+                .map(|call| (text(&call["id"]), call["outcome"].clone()))
+                .collect(),
+        };
+        (snapshot, text(&viewer["eventCursor"]))
     }
 
     /// What a client does with an event, as the client guide says.
@@ -43,22 +56,28 @@ impl Snapshot {
         let seq = event["seq"].as_i64().expect("a number");
         let kind = text(&event["__typename"]);
         let own = |user: &Value| user["id"] == person.id;
+        if kind == "CallEnded" {
+            let call = &event["call"];
+            self.calls
+                .insert(text(&call["id"]), call["outcome"].clone());
+        }
         let comes = kind == "MemberJoined" && own(&event["member"]["user"]);
-        if comes || !self.0.contains_key(&id) {
+        if comes || !self.conversations.contains_key(&id) {
             let query =
                 format!("query($id: ID!) {{ conversation(id: $id) {{ ...Kept }} }} {CONVERSATION}");
             let found = person.request(&query, json!({ "id": id })).await.json();
             // Gone again by now: a later event says so.
             if !found["data"]["conversation"].is_null() {
-                self.0.insert(id, Kept::of(&found["data"]["conversation"]));
+                self.conversations
+                    .insert(id, Kept::of(&found["data"]["conversation"]));
             }
             return;
         }
         if kind == "MemberLeft" && own(&event["user"]) {
-            self.0.remove(&id);
+            self.conversations.remove(&id);
             return;
         }
-        let kept = self.0.get_mut(&id).expect("known by now");
+        let kept = self.conversations.get_mut(&id).expect("known by now");
         if seq <= kept.last_seq {
             return;
         }
@@ -80,6 +99,7 @@ impl Snapshot {
             "MemberLeft" => {
                 kept.members.remove(&text(&event["user"]["id"]));
             }
+            "CallEnded" => {}
             other => panic!("what does a client do with {other}?"),
         }
     }
@@ -160,6 +180,11 @@ on_both! {
         ann.removes(&room, &ann).await;
         bob.removes(&own, &bob).await;
         bob.sends(&again, "last").await;
+        let direct = ann.makes(json!({ "kind": "DIRECT", "memberIds": [bob.id] })).await;
+        let start = "mutation($id: ID!) { startCall(input: { conversationId: $id, kind: AUDIO }) { call { id } } }";
+        let started = ann.asks(start, json!({ "id": direct.id })).await;
+        let hang_up = "mutation($id: ID!) { hangUp(input: { callId: $id }) { call { id } } }";
+        ann.asks(hang_up, json!({ "id": started["startCall"]["call"]["id"] })).await;
 
         let (fresh, end) = Snapshot::of(&bob).await;
         let mut seen = BTreeSet::new();
