@@ -5,7 +5,7 @@
 //! 2. Who hides how far they have read ([`hiding`]) shows others that nothing was, and sees
 //!    nothing of others either.
 //! 3. Who has [`seen`] a message follows from the marks; nothing is kept for each message.
-//! 4. Streams ([`advances`]) tell of marks as they move, many of them together.
+//! 4. Streams ([`mod@advances`]) tell of marks as they move, many of them together.
 
 mod advances;
 mod hiding;
