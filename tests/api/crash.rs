@@ -9,7 +9,6 @@
 //! 4. [`survives_kills`] kills, lets all catch up, and has an [`Audit`] compare.
 
 mod audit;
-mod caller;
 mod reader;
 mod writer;
 
@@ -18,17 +17,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use crate::harness::caller::{Caller, World};
 use crate::harness::process::Process;
 use crate::harness::servers::{Postgres, Redis};
 use crate::harness::until;
 
 use self::audit::Audit;
-use self::caller::{Caller, World};
 use self::reader::Reader;
 use self::writer::Writer;
 
@@ -135,16 +132,11 @@ struct Crowd {
 
 impl Crowd {
     async fn gather(node: &Process, victim: &Victim) -> Self {
-        let http = Client::builder(TokioExecutor::new()).build_http();
+        let stranger = Caller::new([node.url("/graphql")].into());
         let mut callers = Vec::new();
         let mut ids = Vec::new();
         for n in 0..=WRITERS {
-            let mut caller = Caller {
-                url: format!("http://{}/graphql", node.address),
-                token: None,
-                http: http.clone(),
-                world: Arc::default(),
-            };
+            let mut caller = stranger.clone();
             ids.push(caller.register(&format!("w{n}")).await);
             callers.push(caller);
         }

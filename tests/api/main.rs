@@ -13,6 +13,7 @@ mod conversations;
 mod crash;
 mod delivery;
 mod examples;
+mod faults;
 mod footprint;
 mod front_door;
 mod identity;

@@ -6,8 +6,9 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use crate::harness::caller::Caller;
+
 use super::ROOMS;
-use super::caller::Caller;
 use super::reader::Reader;
 use super::writer::{Acked, Writer};
 

@@ -7,10 +7,10 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use crate::harness::caller::{Caller, Cut, RETRY};
 use crate::harness::people::{DELETE, EDIT, SEND, text};
 
 use super::ROOMS;
-use super::caller::{Caller, Cut, RETRY};
 
 /// A message whose sending was acknowledged.
 #[derive(Clone, Debug)]

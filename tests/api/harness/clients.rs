@@ -14,8 +14,9 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 use super::PATIENCE;
 
@@ -193,7 +194,10 @@ impl Socket {
                 .headers_mut()
                 .insert(*name, value.parse().expect("a header value"));
         }
-        let connected = timeout(PATIENCE, tokio_tungstenite::connect_async(request)).await;
+        // Thousands of sockets of the default, 128 KiB, would be too much for us.
+        let config = WebSocketConfig::default().read_buffer_size(4_096);
+        let connecting = connect_async_with_config(request, Some(config), false);
+        let connected = timeout(PATIENCE, connecting).await;
         connected
             .expect("the node answers in time")
             .map(|(socket, _)| Self(socket))

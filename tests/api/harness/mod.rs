@@ -1,7 +1,9 @@
 //! What tests stand on: private servers, nodes in this process, and people.
 
 pub(crate) mod app;
+pub(crate) mod caller;
 pub(crate) mod clients;
+pub(crate) mod connection;
 pub(crate) mod people;
 pub(crate) mod process;
 pub(crate) mod servers;

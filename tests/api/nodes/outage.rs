@@ -1,29 +1,8 @@
 //! Redis dies, freezes, or cuts a node off, and comes back.
 
+use crate::harness::servers::Outage;
+
 use super::*;
-
-/// How Redis is put out of order, and in order again.
-#[derive(Clone, Copy)]
-enum Outage {
-    Killed,
-    Frozen,
-}
-
-impl Outage {
-    fn begin(self, redis: &Redis) {
-        match self {
-            Self::Killed => redis.kill(),
-            Self::Frozen => redis.pause(),
-        }
-    }
-
-    async fn end(self, redis: &Redis) {
-        match self {
-            Self::Killed => redis.start().await,
-            Self::Frozen => redis.resume(),
-        }
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_redis_is_dead_sends_ack_and_arrive_and_after_that_hints_pass_again() {

@@ -20,7 +20,7 @@ use std::process::Command;
 
 pub(crate) use coturn::Coturn;
 pub(crate) use postgres::Postgres;
-pub(crate) use redis::Redis;
+pub(crate) use redis::{Outage, Redis};
 
 /// Fails the test with what to install; a test without its server is never skipped.
 fn missing(what: &str, package: &str) -> ! {

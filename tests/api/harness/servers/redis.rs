@@ -63,6 +63,29 @@ impl Redis {
     }
 }
 
+/// How Redis is put out of order, and in order again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Outage {
+    Killed,
+    Frozen,
+}
+
+impl Outage {
+    pub(crate) fn begin(self, redis: &Redis) {
+        match self {
+            Self::Killed => redis.kill(),
+            Self::Frozen => redis.pause(),
+        }
+    }
+
+    pub(crate) async fn end(self, redis: &Redis) {
+        match self {
+            Self::Killed => redis.start().await,
+            Self::Frozen => redis.resume(),
+        }
+    }
+}
+
 /// The directory of `redis-server`.
 fn redis_bin() -> PathBuf {
     program_directory("redis-server")

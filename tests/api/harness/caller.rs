@@ -10,52 +10,55 @@ use hyper::body::Incoming;
 use hyper::{Request, Response};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
-use crate::harness::people::{PASSWORD, text};
+use super::people::{PASSWORD, text};
 
 /// Pause of a client before it tries again.
-pub(super) const RETRY: Duration = Duration::from_millis(5);
+pub(crate) const RETRY: Duration = Duration::from_millis(5);
 /// An answer that takes longer from a process that lives is a fault.
-pub(super) const ANSWER: Duration = Duration::from_secs(10);
+pub(crate) const ANSWER: Duration = Duration::from_secs(10);
 
 /// Why a request has no answer: the connection failed, or was cut.
 #[derive(Debug)]
-pub(super) struct Cut;
+pub(crate) struct Cut;
 
 /// A client that is used to servers dying.
 #[derive(Clone)]
-pub(super) struct Caller {
-    pub(super) url: String,
-    pub(super) token: Option<String>,
-    pub(super) http: Client<HttpConnector, Full<Bytes>>,
-    pub(super) world: Arc<World>,
+pub(crate) struct Caller {
+    /// The endpoints it knows, and which of them it is on.
+    pub(crate) nodes: Arc<[String]>,
+    pub(crate) at: usize,
+    pub(crate) token: Option<String>,
+    pub(crate) http: Client<HttpConnector, Full<Bytes>>,
+    pub(crate) world: Arc<World>,
 }
 
 /// What all have in common.
 #[derive(Default)]
-pub(super) struct World {
+pub(crate) struct World {
     /// Global ids of the conversations.
-    pub(super) rooms: Vec<String>,
-    pub(super) acks: AtomicUsize,
-    pub(super) events: AtomicUsize,
-    pub(super) connections: AtomicUsize,
+    pub(crate) rooms: Vec<String>,
+    pub(crate) acks: AtomicUsize,
+    pub(crate) events: AtomicUsize,
+    pub(crate) connections: AtomicUsize,
     /// Whether the node may say that something went wrong: its database dies.
-    pub(super) may_fail: bool,
-    pub(super) failures: AtomicUsize,
+    pub(crate) may_fail: bool,
+    pub(crate) failures: AtomicUsize,
     /// What must never happen, in words.
-    pub(super) faults: Mutex<Vec<String>>,
+    pub(crate) faults: Mutex<Vec<String>>,
 }
 
 impl World {
-    pub(super) fn fault(&self, what: String) {
+    pub(crate) fn fault(&self, what: String) {
         self.faults.lock().expect("no holder panics").push(what);
     }
 
     /// Takes what a GraphQL answer has as `errors`. No request here deserves a refusal, so a
     /// failure of the server is the only one there may be.
-    pub(super) fn check(&self, errors: &Value) -> Result<(), Cut> {
+    pub(crate) fn check(&self, errors: &Value) -> Result<(), Cut> {
         let Some(errors) = errors.as_array() else {
             return Ok(());
         };
@@ -67,14 +70,29 @@ impl World {
 }
 
 impl Caller {
-    pub(super) async fn open(
+    /// One whom nobody knows yet, on the first of `nodes`.
+    pub(crate) fn new(nodes: Arc<[String]>) -> Self {
+        Self {
+            nodes,
+            at: 0,
+            token: None,
+            http: Client::builder(TokioExecutor::new()).build_http(),
+            world: Arc::default(),
+        }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.nodes[self.at]
+    }
+
+    pub(crate) async fn open(
         &self,
         accept: &str,
         query: &str,
         variables: &Value,
     ) -> Result<Response<Incoming>, Cut> {
         let body = json!({ "query": query, "variables": variables }).to_string();
-        let request = Request::post(&self.url)
+        let request = Request::post(self.url())
             .header("content-type", "application/json")
             .header("accept", accept);
         let request = match &self.token {
@@ -86,7 +104,7 @@ impl Caller {
     }
 
     /// The data of the answer, if one comes.
-    pub(super) async fn ask(&self, query: &str, variables: &Value) -> Result<Value, Cut> {
+    pub(crate) async fn ask(&self, query: &str, variables: &Value) -> Result<Value, Cut> {
         let answer = async {
             let response = self.open("application/json", query, variables).await?;
             let body = response.into_body().collect().await.map_err(|_| Cut)?;
@@ -103,7 +121,7 @@ impl Caller {
     }
 
     /// The data of the answer, however often it takes to ask.
-    pub(super) async fn insist(&self, query: &str, variables: &Value) -> Value {
+    pub(crate) async fn insist(&self, query: &str, variables: &Value) -> Value {
         loop {
             match self.ask(query, variables).await {
                 Ok(data) => return data,
@@ -112,7 +130,7 @@ impl Caller {
         }
     }
 
-    pub(super) async fn register(&mut self, name: &str) -> String {
+    pub(crate) async fn register(&mut self, name: &str) -> String {
         let query = "mutation($input: RegisterInput!) {
             register(input: $input) { accessToken viewer { user { id } } }
         }";
@@ -123,7 +141,7 @@ impl Caller {
         text(&session["viewer"]["user"]["id"])
     }
 
-    pub(super) async fn make_room(&self, members: &[String]) -> String {
+    pub(crate) async fn make_room(&self, members: &[String]) -> String {
         let query = "mutation($input: CreateConversationInput!) {
             createConversation(input: $input) { conversation { id } }
         }";
@@ -132,14 +150,14 @@ impl Caller {
         text(&made["createConversation"]["conversation"]["id"])
     }
 
-    pub(super) async fn last_seq(&self, room: &str) -> i64 {
+    pub(crate) async fn last_seq(&self, room: &str) -> i64 {
         let query = "query($id: ID!) { conversation(id: $id) { lastSeq } }";
         let found = self.insist(query, &json!({ "id": room })).await;
         found["conversation"]["lastSeq"].as_i64().expect("a number")
     }
 
     /// Every message the database has of a conversation.
-    pub(super) async fn messages(&self, room: &str) -> Vec<Value> {
+    pub(crate) async fn messages(&self, room: &str) -> Vec<Value> {
         let query = "query($id: ID!, $after: String) {
             conversation(id: $id) { messages(first: 200, after: $after) {
                 nodes { id seq text clientMessageId }
