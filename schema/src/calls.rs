@@ -11,7 +11,7 @@ use backchannel_domain::calls::{
     StartPosition,
 };
 use backchannel_domain::page::End;
-use backchannel_domain::{CallId, ConversationId, Cx};
+use backchannel_domain::{CallId, ConversationId};
 use futures_util::{Stream, StreamExt as _};
 
 use crate::connection::{
@@ -22,6 +22,7 @@ use crate::error::Result;
 use crate::id::Global as _;
 use crate::scalars::{DateTime, int};
 use crate::scope::Scope;
+use crate::streaming;
 use crate::users::User;
 
 /// What is sent in a call.
@@ -476,14 +477,6 @@ struct CallSignal {
     signal: calls::Signal,
 }
 
-impl CallSignal {
-    /// With loaders of its own: what was true for one signal need not be for the next.
-    fn fresh(cx: Cx, signal: calls::Signal) -> Self {
-        let scope = Scope::new(cx);
-        Self { scope, signal }
-    }
-}
-
 /// Something that a device is told of a call.
 #[Object]
 impl CallSignal {
@@ -532,11 +525,16 @@ impl CallsSubscription {
         &self,
         ctx: &Context<'_>,
     ) -> Result<impl Stream<Item = CallSignal> + use<>> {
-        let cx = Scope::of(ctx).cx().clone();
-        cx.signed_in()?;
+        let scope = Scope::of(ctx).clone();
+        let cx = scope.cx();
         let admission = ctx.data_unchecked::<Admission>();
-        // Boxed, because what starts a stream is kept as long as the stream.
-        let signals = Box::pin(admission.in_turn(calls::signals(&cx))).await?;
-        Ok(signals.map(move |signal| CallSignal::fresh(cx.clone(), signal)))
+        let signals = streaming::each(ctx, async {
+            cx.signed_in()?;
+            Ok(admission.in_turn(calls::signals(cx)).await?)
+        });
+        Ok(signals.await?.map(move |signal| CallSignal {
+            scope: scope.clone(),
+            signal,
+        }))
     }
 }

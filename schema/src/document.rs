@@ -2,6 +2,7 @@
 //! shape. A request that is refused has cost little.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, Weak};
 
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{
@@ -70,14 +71,55 @@ pub enum OperationKind {
 pub struct Operation {
     /// What it does.
     pub kind: OperationKind,
-    pub(crate) request: Request,
+    pub(crate) document: Arc<Document>,
+    pub(crate) variables: Variables,
+}
+
+/// What a request asks for, but for the values of its variables.
+pub(crate) struct Document {
+    parsed: ExecutableDocument,
+    name: Option<String>,
     pub(crate) shape: Shape,
+}
+
+impl Document {
+    /// A request for it.
+    pub(crate) fn request(&self, variables: Variables) -> Request {
+        let mut request = Request::new(String::new()).variables(variables);
+        request.operation_name.clone_from(&self.name);
+        request.set_parsed_query(self.parsed.clone());
+        request
+    }
+}
+
+/// The documents that are held by subscriptions: all that ask the same hold one.
+#[derive(Default)]
+pub(crate) struct Documents(Mutex<HashMap<Text, Weak<Document>>>);
+
+/// Text and name of the operation.
+type Text = (String, Option<String>);
+
+impl Documents {
+    /// The document of this text that is held already, else this one.
+    fn share(&self, text: Text, document: Document) -> Arc<Document> {
+        let mut held = self.0.lock().expect("no holder panics");
+        if let Some(same) = held.get(&text).and_then(Weak::upgrade) {
+            return same;
+        }
+        if held.len() == held.capacity() {
+            held.retain(|_, document| document.strong_count() > 0);
+        }
+        let document = Arc::new(document);
+        held.insert(text, Arc::downgrade(&document));
+        document
+    }
 }
 
 impl Operation {
     pub(crate) fn parse(
         types: &Types,
         introspection: Introspection,
+        documents: &Documents,
         request: GraphQlRequest,
     ) -> Result<Self, Box<Response>> {
         let GraphQlRequest {
@@ -93,16 +135,20 @@ impl Operation {
         let kind = kind(operation);
         check_shape(&document, introspection)?;
         let shape = Shape::of(types, &document, &operation.node);
-
         let variables = serde_json::Value::Object(variables.unwrap_or_default());
-        let mut request = Request::new(query).variables(Variables::from_json(variables));
-        request.operation_name = operation_name;
-        // A clone has no spare room in it, and a subscription keeps it for long.
-        request.set_parsed_query(document.clone());
+        let parsed = Document {
+            parsed: document,
+            name: operation_name,
+            shape,
+        };
+        let document = match kind {
+            OperationKind::Query | OperationKind::Mutation => Arc::new(parsed),
+            OperationKind::Subscription => documents.share((query, parsed.name.clone()), parsed),
+        };
         Ok(Self {
             kind,
-            request,
-            shape,
+            document,
+            variables: Variables::from_json(variables),
         })
     }
 }

@@ -7,7 +7,7 @@ use async_graphql::{Context, ID, Interface, Object, SimpleObject, Subscription};
 use backchannel_domain::admission::Admission;
 use backchannel_domain::event::{Event, EventKind};
 use backchannel_domain::messages::Message as MessageRow;
-use backchannel_domain::{CallId, ConversationId, Cx, UserId, feed};
+use backchannel_domain::{CallId, ConversationId, UserId, feed};
 use futures_util::{Stream, StreamExt as _};
 
 use crate::calls::Call;
@@ -18,6 +18,7 @@ use crate::members::Member;
 use crate::messages::Message;
 use crate::scalars::{Cursor, DateTime, int};
 use crate::scope::Scope;
+use crate::streaming;
 use crate::users::User;
 
 /// Something durable that happened in a conversation, at a position of its own.
@@ -47,9 +48,7 @@ enum ConversationEvent {
 }
 
 impl ConversationEvent {
-    /// With loaders of its own: what was true for one event need not be for the next.
-    async fn fresh(cx: Cx, event: Arc<Event>) -> Self {
-        let scope = Scope::new(cx);
+    async fn of(scope: Scope, event: Arc<Event>) -> Self {
         scope.loaders().prime_users(&event.users).await;
         Self::new(scope, event)
     }
@@ -228,14 +227,18 @@ impl EventsSubscription {
         #[graphql(desc = "The last position seen; 0 for everything from the beginning.")]
         after: Option<i32>,
     ) -> Result<impl Stream<Item = ConversationEvent> + use<>> {
-        let cx = Scope::of(ctx).cx().clone();
-        cx.signed_in()?;
-        let id = ConversationId::parse(&conversation_id)?;
-        let start = feed::conversation_events(&cx, id, after.map(Into::into));
+        let scope = Scope::of(ctx).clone();
+        let cx = scope.cx();
         let admission = ctx.data_unchecked::<Admission>();
-        // Boxed, because what starts a stream is kept as long as the stream.
-        let events = Box::pin(admission.in_turn(start)).await?;
-        Ok(events.then(move |event| ConversationEvent::fresh(cx.clone(), event)))
+        let events = streaming::each(ctx, async {
+            cx.signed_in()?;
+            let id = ConversationId::parse(&conversation_id)?;
+            let start = feed::conversation_events(cx, id, after.map(Into::into));
+            Ok(admission.in_turn(start).await?)
+        });
+        Ok(events
+            .await?
+            .then(move |event| ConversationEvent::of(scope.clone(), event)))
     }
 
     /// Everything durable for the viewer across all conversations, present and future ones:
@@ -248,13 +251,16 @@ impl EventsSubscription {
         ctx: &Context<'_>,
         #[graphql(desc = "The last cursor seen, or `Viewer.eventCursor`.")] after: Option<Cursor>,
     ) -> Result<impl Stream<Item = ViewerEvent> + use<>> {
-        let cx = Scope::of(ctx).cx().clone();
-        cx.signed_in()?;
-        let after = after.as_ref().map(parse_stream_cursor).transpose()?;
+        let scope = Scope::of(ctx).clone();
+        let cx = scope.cx();
         let admission = ctx.data_unchecked::<Admission>();
-        let events = Box::pin(admission.in_turn(feed::viewer_events(&cx, after))).await?;
-        Ok(events.then(move |news| {
-            let event = ConversationEvent::fresh(cx.clone(), news.event);
+        let events = streaming::each(ctx, async {
+            cx.signed_in()?;
+            let after = after.as_ref().map(parse_stream_cursor).transpose()?;
+            Ok(admission.in_turn(feed::viewer_events(cx, after)).await?)
+        });
+        Ok(events.await?.then(move |news| {
+            let event = ConversationEvent::of(scope.clone(), news.event);
             async move {
                 ViewerEvent {
                     cursor: stream_cursor(&news.cursor),

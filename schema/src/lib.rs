@@ -31,17 +31,19 @@ mod receipts;
 mod scalars;
 mod scope;
 mod sessions;
+mod streaming;
 mod typing;
 mod users;
 mod viewer;
 
 use std::sync::Arc;
 
-use async_graphql::{MergedObject, MergedSubscription, Response, Schema};
+use async_graphql::{MergedObject, MergedSubscription, Response, Schema, ValidationMode};
 use backchannel_domain::Cx;
 use backchannel_domain::admission::Admission;
-use futures_util::stream::{BoxStream, StreamExt as _};
+use futures_util::stream::BoxStream;
 
+use document::Documents;
 pub use document::{GraphQlRequest, Operation, OperationKind};
 pub use error::{code, failure, refusal};
 pub use scalars::rfc3339;
@@ -102,7 +104,10 @@ pub enum Introspection {
 #[derive(Clone)]
 pub struct Api {
     root: Root,
+    /// The same, for documents that are known to be valid.
+    executing: Root,
     types: Arc<Types>,
+    documents: Arc<Documents>,
     introspection: Introspection,
 }
 
@@ -110,19 +115,25 @@ impl Api {
     /// Builds the schema; its streams start in turns of `admission`.
     #[must_use]
     pub fn new(introspection: Introspection, admission: Admission) -> Self {
-        let builder = Root::build(Query::default(), Mutation::default(), Subscription::default())
-            .data(admission)
-            .limit_complexity(COMPLEXITY)
-            // A suggestion tells a stranger the names that introspection does not.
-            .disable_suggestions();
-        let root = match introspection {
-            Introspection::Allowed => builder.finish(),
-            Introspection::Refused => builder.disable_introspection().finish(),
+        let build = |validation| {
+            let builder = Root::build(Query::default(), Mutation::default(), Subscription::default())
+                .data(admission.clone())
+                .validation_mode(validation)
+                .limit_complexity(COMPLEXITY)
+                // A suggestion tells a stranger the names that introspection does not.
+                .disable_suggestions();
+            match introspection {
+                Introspection::Allowed => builder.finish(),
+                Introspection::Refused => builder.disable_introspection().finish(),
+            }
         };
+        let (root, executing) = (build(ValidationMode::Strict), build(ValidationMode::Fast));
         let types = Arc::new(Types::of_sdl(&root.sdl()));
         Self {
             root,
+            executing,
             types,
+            documents: Arc::default(),
             introspection,
         }
     }
@@ -141,25 +152,23 @@ impl Api {
     /// # Errors
     /// The answer to send instead of executing it.
     pub fn prepare(&self, request: GraphQlRequest) -> Result<Operation, Box<Response>> {
-        Operation::parse(&self.types, self.introspection, request)
+        Operation::parse(&self.types, self.introspection, &self.documents, request)
     }
 
     /// Runs a query or mutation.
     pub async fn execute(&self, operation: Operation, cx: Cx) -> Response {
-        let Operation { request, shape, .. } = operation;
-        finish(
-            self.root.execute(request.data(Scope::new(cx))).await,
-            &shape,
-        )
+        let Operation {
+            document,
+            variables,
+            ..
+        } = operation;
+        let request = document.request(variables).data(Scope::new(cx));
+        finish(self.root.execute(request).await, &document.shape)
     }
 
-    /// Runs an operation of any kind; one that is no subscription answers once.
+    /// Runs a subscription.
     pub fn subscribe(&self, operation: Operation, cx: Cx) -> BoxStream<'static, Response> {
-        let Operation { request, shape, .. } = operation;
-        let responses = self.root.execute_stream(request.data(Scope::new(cx)));
-        responses
-            .map(move |response| finish(response, &shape))
-            .boxed()
+        streaming::results(&self.root, self.executing.clone(), operation, cx)
     }
 }
 

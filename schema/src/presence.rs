@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::id::{Global as _, parse_all};
 use crate::scalars::DateTime;
 use crate::scope::Scope;
+use crate::streaming;
 
 /// Whether somebody is there.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
@@ -109,11 +110,13 @@ impl PresenceSubscription {
         ctx: &Context<'_>,
         #[graphql(desc = "Whom to watch; at most 200.")] user_ids: Vec<ID>,
     ) -> Result<impl Stream<Item = Presence> + use<>> {
-        let cx = Scope::of(ctx).cx().clone();
-        cx.signed_in()?;
-        let ids = parse_all(&user_ids)?;
-        // Boxed, because what starts a stream is kept as long as the stream.
-        let changes = Box::pin(presence::watch(&cx, ids)).await?;
-        Ok(changes.map(|presence| Presence::from((*presence).clone())))
+        let cx = Scope::of(ctx).cx();
+        let changes = streaming::each(ctx, async {
+            cx.signed_in()?;
+            Ok(presence::watch(cx, parse_all(&user_ids)?).await?)
+        });
+        Ok(changes
+            .await?
+            .map(|presence| Presence::from((*presence).clone())))
     }
 }

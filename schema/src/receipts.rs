@@ -10,6 +10,7 @@ use crate::id::Global as _;
 use crate::members::Member;
 use crate::scalars::{DateTime, int};
 use crate::scope::Scope;
+use crate::streaming;
 use crate::viewer::Viewer;
 
 /// A position reached.
@@ -169,10 +170,11 @@ impl ReceiptsSubscription {
         #[graphql(desc = "Which conversation.")] conversation_id: ID,
     ) -> Result<impl Stream<Item = Receipt> + use<>> {
         let cx = Scope::of(ctx).cx();
-        cx.signed_in()?;
-        let id = ConversationId::parse(&conversation_id)?;
-        // Boxed, because what starts a stream is kept as long as the stream.
-        let advances = Box::pin(receipts::advances(cx, id)).await?;
-        Ok(advances.map(Receipt))
+        let advances = streaming::each(ctx, async {
+            cx.signed_in()?;
+            let id = ConversationId::parse(&conversation_id)?;
+            Ok(receipts::advances(cx, id).await?)
+        });
+        Ok(advances.await?.map(Receipt))
     }
 }

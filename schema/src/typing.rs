@@ -8,6 +8,7 @@ use futures_util::{Stream, StreamExt as _};
 use crate::error::Result;
 use crate::id::Global as _;
 use crate::scope::Scope;
+use crate::streaming;
 
 /// Whether the viewer is typing.
 #[derive(InputObject)]
@@ -77,11 +78,12 @@ impl TypingSubscription {
         #[graphql(desc = "Which conversation.")] conversation_id: ID,
     ) -> Result<impl Stream<Item = Typing> + use<>> {
         let cx = Scope::of(ctx).cx();
-        cx.signed_in()?;
-        let id = ConversationId::parse(&conversation_id)?;
-        // Boxed, because what starts a stream is kept as long as the stream.
-        let changes = Box::pin(typing::changes(cx, id)).await?;
-        Ok(changes.map(move |(user_id, state)| Typing {
+        let changes = streaming::each(ctx, async {
+            cx.signed_in()?;
+            let id = ConversationId::parse(&conversation_id)?;
+            Ok(typing::changes(cx, id).await?)
+        });
+        Ok(changes.await?.map(move |(user_id, state)| Typing {
             conversation_id: conversation_id.clone(),
             user_id: user_id.global(),
             typing: state == State::Active,

@@ -14,11 +14,15 @@ use crate::harness::process::Process;
 pub(crate) const MEGABYTE: u64 = 1_024 * 1_024;
 const SOCKETS: usize = 1_000;
 /// What the sockets may weigh together. Without optimisation futures are larger.
-const WEIGHT: u64 = if cfg!(debug_assertions) { 40 } else { 25 } * MEGABYTE;
+const WEIGHT: u64 = if cfg!(debug_assertions) { 20 } else { 15 } * MEGABYTE;
 /// How many sockets are opened at a time.
 const OPENING: usize = 50;
 /// How long the node is left alone before it is weighed.
 const REST: Duration = Duration::from_secs(3);
+/// What a node may keep of its sockets' memory when they have gone.
+pub(crate) const KEPT: u64 = 10 * MEGABYTE;
+/// How long the allocator may take to give the rest back, in seconds.
+const RETURN: u32 = 15;
 
 /// What a node weighs, in bytes of resident memory.
 pub(crate) struct Weight {
@@ -63,14 +67,21 @@ pub(crate) async fn weigh(sockets: usize, rooms: usize) -> Weight {
     sleep(REST).await;
     let weight = node.resident_bytes();
     drop(open);
-    sleep(REST).await;
+    let mut after = weight;
+    for _ in 0..RETURN {
+        if after < before + KEPT {
+            break;
+        }
+        sleep(Duration::from_secs(1)).await;
+        after = node.resident_bytes();
+    }
     Weight {
         sockets,
         rooms: rooms.len(),
         idle,
         before,
         open: weight,
-        after: node.resident_bytes(),
+        after,
     }
 }
 

@@ -33,7 +33,7 @@ impl From<Close> for Stop {
 }
 
 /// Serves a socket to its end.
-pub(super) async fn serve(mut socket: WebSocket, state: State) {
+pub(super) async fn serve(mut socket: Box<WebSocket>, state: State) {
     let stopped = async {
         // Boxed, so that what only the beginning needs is not kept to the end.
         let greeted = Box::pin(greet(&mut socket, &state)).await?;
@@ -55,13 +55,13 @@ pub(super) async fn serve(mut socket: WebSocket, state: State) {
 }
 
 /// Tells a client that speaks something else.
-pub(super) async fn refuse_subprotocol(socket: WebSocket) {
+pub(super) async fn refuse_subprotocol(socket: Box<WebSocket>) {
     close_with(socket, Close::SubprotocolNotAcceptable).await;
 }
 
 /// Closes, and takes what is still on its way: a connection cut with unread bytes in it
 /// loses the close frame.
-async fn close_with(mut socket: WebSocket, close: Close) {
+async fn close_with(mut socket: Box<WebSocket>, close: Close) {
     let goodbye = async {
         let frame = Message::Close(Some(close.frame()));
         if socket.send(frame).await.is_ok() {

@@ -3,12 +3,10 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use crate::footprint::{MEGABYTE, Weight};
+use crate::footprint::{KEPT, MEGABYTE, Weight};
 
 /// What a node with all of its sockets may weigh, in MB.
 const NODE: f64 = 250.0;
-/// How much of that it may keep when they have gone.
-const KEPT: f64 = 10.0;
 
 /// One row a figure.
 #[derive(Default)]
@@ -131,7 +129,7 @@ impl Table {
     pub(super) fn sockets(&mut self, weight: &Weight) {
         let Weight { sockets, rooms, .. } = weight;
         self.head(format!(
-            "{sockets} idle sockets, over {rooms} conversations"
+            "{sockets} idle subscribed sockets; conversations: {rooms}"
         ));
         let megabytes = |bytes: u64| bytes as f64 / MEGABYTE as f64;
         let [idle, before, open, after] =
@@ -141,7 +139,8 @@ impl Table {
         self.most("while they are open (MB)", open, NODE);
         let each = (weight.open - weight.before) as f64 / 1_024.0 / *sockets as f64;
         self.fact("each (kB)", format!("{each:.1}"));
-        self.most("after they closed (MB)", after, before + KEPT);
+        let kept = megabytes(weight.before + KEPT);
+        self.most("after they closed (MB)", after, kept);
     }
 
     fn row(&mut self, what: impl Into<String>, measured: impl Display, promise: Option<Promise>) {
