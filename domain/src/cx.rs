@@ -19,7 +19,7 @@ use tracing::Instrument as _;
 use crate::bus::{Advance, Bus, News, UserNotice};
 use crate::calls;
 use crate::clock::Clock;
-use crate::db::{DatabaseUrl, Db, StatementLog};
+use crate::db::{DatabaseUrl, Db, Plan, RanFor, StatementLog, as_upkeep};
 use crate::error::Unauthenticated;
 use crate::event::Event;
 use crate::limits;
@@ -83,10 +83,10 @@ impl Domain {
             clock,
             settings,
         }));
-        tokio::spawn(presence::keep_leases(domain.clone()));
-        tokio::spawn(presence::keep_beating(domain.clone()));
+        tokio::spawn(as_upkeep(presence::keep_leases(domain.clone())));
+        tokio::spawn(as_upkeep(presence::keep_beating(domain.clone())));
         let nobody = domain.anonymous(Unauthenticated::NoToken);
-        tokio::spawn(calls::run(nobody));
+        tokio::spawn(as_upkeep(calls::run(nobody)));
         Ok(domain)
     }
 
@@ -113,17 +113,17 @@ impl Domain {
         self.0.bus.redis_connected()
     }
 
-    /// The statements run so far.
+    /// What is known of the statements run so far.
     #[must_use]
     pub fn statements(&self) -> &StatementLog {
         &self.0.db.statements
     }
 
-    /// Text and plan of every statement recorded since [`StatementLog::record`].
+    /// The plan of every statement recorded since [`StatementLog::record`].
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn explain_recorded(&self) -> Result<Vec<(String, String)>> {
+    pub async fn explain_recorded(&self) -> Result<Vec<Plan>> {
         self.0.db.explain().await
     }
 
@@ -250,9 +250,11 @@ impl Cx {
                 }
             }
         };
-        tokio::spawn(transaction.in_current_span())
-            .await
-            .map_err(Error::internal)?
+        let task = match RanFor::now() {
+            RanFor::Clients => tokio::spawn(transaction.in_current_span()),
+            RanFor::Upkeep => tokio::spawn(as_upkeep(transaction.in_current_span())),
+        };
+        task.await.map_err(Error::internal)?
     }
 }
 

@@ -20,6 +20,8 @@ use crate::{Error, Result};
 
 /// How long to wait for a free connection before the request fails.
 const ACQUIRE: Duration = Duration::from_secs(5);
+/// How long a node that starts waits for a connection: the database may be starting too.
+const START: Duration = Duration::from_secs(30);
 /// How long one statement may run.
 const STATEMENT: Duration = Duration::from_secs(15);
 /// How long a statement may wait for a row lock, and a transaction for its next statement,
@@ -126,8 +128,8 @@ impl Db {
         }
     }
 
-    /// The plan of every statement noted since recording began, with its text.
-    pub(crate) async fn explain(&self) -> Result<Vec<(String, String)>> {
+    /// The plan of every statement noted since recording began.
+    pub(crate) async fn explain(&self) -> Result<Vec<Plan>> {
         let (prefix, column) = if self.backend() == DbBackend::Sqlite {
             ("EXPLAIN QUERY PLAN ", 3)
         } else {
@@ -141,7 +143,7 @@ impl Db {
                 .execute_unprepared("SET LOCAL enable_seqscan = off")
                 .await?;
         }
-        for mut statement in self.statements.take() {
+        for (mut statement, ran_for) in self.statements.take() {
             let sql = std::mem::take(&mut statement.sql);
             statement.sql = format!("{prefix}{sql}");
             let rows = connection.query_all_raw(statement).await?;
@@ -149,7 +151,11 @@ impl Db {
                 .iter()
                 .map(|row| row.try_get_by_index(column))
                 .collect();
-            plans.push((sql, lines?.join("\n")));
+            plans.push(Plan {
+                sql,
+                ran_for,
+                steps: lines?.join("\n"),
+            });
         }
         connection.rollback().await?;
         Ok(plans)
@@ -233,11 +239,15 @@ async fn postgres(url: &str, pool: u32) -> Result<DatabaseConnection> {
 }
 
 /// Migrates over a connection of its own: a long migration, or a long wait for the node that
-/// is running one, must not be cut by the time-outs that requests live with.
+/// is running one, must not be cut by the time-outs that requests live with. The lock is the
+/// transaction's own: of a node that is killed, Postgres may go on with the last statement, and the next
+/// one must not begin before that is undone.
 async fn migrate_postgres(url: &str) -> Result<(), DbErr> {
     let mut options = postgres_options(url);
     options
-        .max_connections(2)
+        .max_connections(1)
+        .acquire_timeout(START)
+        .connect_timeout(START)
         .map_sqlx_postgres_opts(|options| {
             options.options([
                 ("lock_timeout", "0"),
@@ -248,26 +258,65 @@ async fn migrate_postgres(url: &str) -> Result<(), DbErr> {
     let connection = Database::connect(options).await?;
     #[expect(
         clippy::disallowed_methods,
-        reason = "holds a lock and changes nothing"
+        reason = "what a migration does is told to nobody"
     )]
-    let lock = connection.begin().await?;
-    let sql = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
-    lock.execute_unprepared(&sql).await?;
-    Migrator::up(&connection, None).await?;
-    lock.commit().await?;
+    let tx = connection.begin().await?;
+    let lock = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
+    tx.execute_unprepared(&lock).await?;
+    Migrator::up(&tx, None).await?;
+    tx.commit().await?;
     connection.close().await
 }
 
-/// Counts every statement, and keeps them while asked to: for tests of how many
-/// statements a request costs, and of their plans.
+tokio::task_local! {
+    static UPKEEP: ();
+}
+
+/// Does what the node does by itself. Its statements are noted as such.
+pub(crate) async fn as_upkeep<F: Future>(work: F) -> F::Output {
+    UPKEEP.scope((), work).await
+}
+
+/// What a statement is run for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RanFor {
+    /// Requests and streams.
+    Clients,
+    /// The node itself.
+    Upkeep,
+}
+
+impl RanFor {
+    /// What the present task runs statements for.
+    pub(crate) fn now() -> Self {
+        match UPKEEP.try_with(|()| ()) {
+            Ok(()) => Self::Upkeep,
+            Err(_) => Self::Clients,
+        }
+    }
+}
+
+/// How the database runs a statement.
+#[derive(Debug)]
+pub struct Plan {
+    /// Its text.
+    pub sql: String,
+    /// For whom it was run.
+    pub ran_for: RanFor,
+    /// As the database explains it.
+    pub steps: String,
+}
+
+/// Counts the statements that are run for clients, and keeps all while asked to: for tests of
+/// how many statements a request costs, and of their plans.
 #[derive(Debug, Default)]
 pub struct StatementLog {
     count: AtomicU64,
-    recorded: std::sync::Mutex<Option<Vec<Statement>>>,
+    recorded: std::sync::Mutex<Option<Vec<(Statement, RanFor)>>>,
 }
 
 impl StatementLog {
-    /// How many statements have been run.
+    /// How many statements have been run for clients.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.count.load(Ordering::Relaxed)
@@ -278,7 +327,7 @@ impl StatementLog {
         *self.recorded.lock().expect("no holder panics") = Some(Vec::new());
     }
 
-    fn take(&self) -> Vec<Statement> {
+    fn take(&self) -> Vec<(Statement, RanFor)> {
         self.recorded
             .lock()
             .expect("no holder panics")
@@ -287,10 +336,13 @@ impl StatementLog {
     }
 
     fn note(&self, statement: &Statement) {
-        self.count.fetch_add(1, Ordering::Relaxed);
+        let ran_for = RanFor::now();
+        if ran_for == RanFor::Clients {
+            self.count.fetch_add(1, Ordering::Relaxed);
+        }
         let mut recorded = self.recorded.lock().expect("no holder panics");
         if let Some(recorded) = recorded.as_mut() {
-            recorded.push(statement.clone());
+            recorded.push((statement.clone(), ran_for));
         }
     }
 }

@@ -44,4 +44,5 @@ pub mod users;
 
 pub use backchannel_entities::{CallId, ConversationId, MessageId, SessionId, Timestamp, UserId};
 pub use cx::{Cx, Domain, Settings};
+pub use db::{Plan, RanFor, StatementLog};
 pub use error::{Error, Result};

@@ -177,6 +177,7 @@ on_both! {
         }
         let sockets = futures_util::future::join_all((0..MANY).map(|_| bob.opens_socket())).await;
         app.domain.statements().record();
+        let began = std::time::Instant::now();
 
         let resuming = sockets.into_iter().enumerate().map(|(n, mut socket)| {
             let (room, start) = (&room, &start);
@@ -199,9 +200,12 @@ on_both! {
         futures_util::future::join_all(resuming).await;
 
         let plans = app.domain.explain_recorded().await.expect("every statement can be explained");
-        let reads = plans.iter().filter(|(sql, _)| sql.contains("wanted(")).count();
+        let reads = plans.iter().filter(|plan| plan.sql.contains("wanted(")).count();
         assert!(reads > 0, "the log was read");
-        assert!(reads < MANY / 2, "{reads} reads of the log for {MANY} who missed the same");
+        // Who comes within a while is read for together, so what counts is how long all took.
+        let rounds = usize::try_from(began.elapsed().as_millis() / 50).expect("few");
+        assert!(reads < MANY / 4 + 2 * rounds, "{reads} reads of the log for {MANY} in {rounds} rounds");
+        assert!(reads < MANY, "one each");
     }
 
     async fn a_position_that_does_not_exist_is_refused(app) {

@@ -26,7 +26,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::footprint;
-use crate::harness::servers::{Outage, Postgres};
+use crate::front_door::storm::storm;
+use crate::harness::App;
+use crate::harness::servers::{Outage, Postgres, Redis};
+use crate::receipts::stream::burst;
 
 use self::chaos::Cluster;
 use self::crowd::{Crowd, Load};
@@ -118,7 +121,7 @@ async fn every_promise_is_kept_in_full() {
     let mut table = Table::default();
     let only = setting("FAULTS_ONLY").unwrap_or_default();
     let only: Vec<_> = only.split_whitespace().collect();
-    let known = ["kills", "frozen", "dead", "sockets"];
+    let known = ["kills", "frozen", "dead", "sockets", "storm", "readers"];
     assert!(
         only.iter().all(|name| known.contains(name)),
         "there are only {known:?}"
@@ -139,6 +142,17 @@ async fn every_promise_is_kept_in_full() {
             let weight = footprint::weigh(10_000, rooms).await;
             table.sockets(&weight);
         }
+    }
+    if wanted("storm") {
+        let postgres = Postgres::durable().await.fresh_database().await;
+        let redis = Redis::shared().await.url();
+        let settings = [("DATABASE_URL", postgres.as_str()), ("REDIS_URL", &redis)];
+        table.storm(storm(&settings, 5_000).await);
+    }
+    if wanted("readers") {
+        let app = App::postgres().await;
+        table.burst(&burst(&app, 1_000).await);
+        app.finish().await;
     }
     println!("{table}");
     assert!(table.all_kept(), "a promise was broken");

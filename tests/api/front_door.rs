@@ -15,7 +15,7 @@ mod pages;
 mod renewal;
 mod results;
 mod sockets;
-mod storm;
+pub(crate) mod storm;
 
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use hyper::{Method, Request};

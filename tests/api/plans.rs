@@ -1,5 +1,6 @@
 //! Every query of the hot paths has its index: the plans are read on both databases.
 
+use backchannel_domain::Plan;
 use serde_json::json;
 
 use crate::calls::{ANSWER, HANG_UP, HISTORY, ICE};
@@ -156,9 +157,9 @@ on_both! {
 
         let plans = app.domain.explain_recorded().await.expect("every statement can be explained");
         assert!(plans.len() > 40, "only {} statements were seen", plans.len());
-        for (sql, plan) in plans {
-            if let Some(line) = full_scan(&plan) {
-                panic!("full scan: {line}\nof: {sql}\nplan:\n{plan}");
+        for Plan { sql, steps, .. } in plans {
+            if let Some(line) = full_scan(&steps) {
+                panic!("full scan: {line}\nof: {sql}\nplan:\n{steps}");
             }
         }
     }

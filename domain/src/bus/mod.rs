@@ -37,7 +37,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Result;
 use crate::clock::Clock;
-use crate::db::Db;
+use crate::db::{Db, as_upkeep};
 use crate::event::Event;
 use crate::feed::Reader;
 use crate::stamps::Snapshot;
@@ -134,7 +134,7 @@ impl Bus {
         if let Some(redis) = bus.0.redis.clone() {
             tokio::spawn(read_again_until_stopped(Arc::clone(&bus.0), redis));
         }
-        tokio::spawn(bus.clone().sweep_until_stopped(seen));
+        tokio::spawn(as_upkeep(bus.clone().sweep_until_stopped(seen)));
         Ok(bus)
     }
 

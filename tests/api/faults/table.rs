@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use crate::footprint::{KEPT, MEGABYTE, Weight};
+use crate::front_door::storm::Storm;
+use crate::receipts::stream::Burst;
 
 /// What a node with all of its sockets may weigh, in MB.
 const NODE: f64 = 250.0;
@@ -141,6 +143,42 @@ impl Table {
         self.fact("each (kB)", format!("{each:.1}"));
         let kept = megabytes(weight.before + KEPT);
         self.most("after they closed (MB)", after, kept);
+    }
+
+    /// Clients that come back at once.
+    pub(super) fn storm(&mut self, storm: Storm) {
+        let Storm { clients, took, .. } = storm;
+        self.head(format!(
+            "{clients} clients come back at once, each has missed a few events"
+        ));
+        self.fact("all are back (s)", format!("{:.1}", took.as_secs_f64()));
+        let times = |times: Vec<Duration>| Times::of(times.into_iter());
+        self.times("each on its way", &times(storm.each));
+        self.times("a bystander's send, before", &times(storm.calm));
+        // Without turns it would wait for a third of the crowd or more.
+        self.bounded(
+            "a bystander's send, meanwhile",
+            &times(storm.meanwhile),
+            (0.99, took / 5),
+        );
+    }
+
+    /// Readers of one message.
+    pub(super) fn burst(&mut self, burst: &Burst) {
+        let Burst {
+            readers,
+            took,
+            events,
+        } = burst;
+        self.head(format!(
+            "{readers} members read one message, in {:.1} s",
+            took.as_secs_f64()
+        ));
+        self.most(
+            "events that a member hears of it",
+            *events as f64,
+            burst.most() as f64 + 1.0,
+        );
     }
 
     fn row(&mut self, what: impl Into<String>, measured: impl Display, promise: Option<Promise>) {

@@ -90,19 +90,24 @@ fn writes_until(
     })
 }
 
-/// Median, 99th percentile and maximum.
-fn spread(mut times: Vec<Duration>) -> [Duration; 3] {
-    times.sort();
-    let at = |percent: usize| times[(times.len() * percent / 100).min(times.len() - 1)];
-    [at(50), at(99), at(100)]
+/// How it went.
+pub(crate) struct Storm {
+    pub(crate) clients: usize,
+    /// Until all were back.
+    pub(crate) took: Duration,
+    /// How long each was on its way.
+    pub(crate) each: Vec<Duration>,
+    /// What the bystander's sends took before, and meanwhile.
+    pub(crate) calm: Vec<Duration>,
+    pub(crate) meanwhile: Vec<Duration>,
 }
 
-#[expect(clippy::print_stdout, reason = "figures for whoever reads the log")]
-async fn a_storm(settings: &[(&str, &str)]) {
+/// So many clients come back to a node at once. Panics if they miss anything, or if the bystander does.
+pub(crate) async fn storm(settings: &[(&str, &str)], clients: usize) -> Storm {
     let mut node = Process::new(&[settings, &[("MAX_SOCKETS_PER_USER", "1000")]].concat());
     node.start().await;
     let mut people = Vec::new();
-    for n in 0..CLIENTS / DEVICES {
+    for n in 0..clients / DEVICES {
         let person = node.person(&format!("Person {n}")).await;
         let room = person.makes_group("Devices", &[]).await;
         let cursor = person.event_cursor().await;
@@ -121,39 +126,63 @@ async fn a_storm(settings: &[(&str, &str)]) {
     tokio::time::sleep(CALM).await;
 
     let began = Instant::now();
-    let clients = (0..CLIENTS).map(|n| {
+    let back = (0..clients).map(|n| {
         let (person, followed) = &people[n % people.len()];
         let followed = followed[n / people.len() % 2].clone();
         let client = comes_back(node.url("/graphql"), person.token.clone(), followed);
         tokio::spawn(client)
     });
-    let back = join_all(clients.collect::<Vec<_>>()).await;
-    let storm = began.elapsed();
+    let back = join_all(back.collect::<Vec<_>>()).await;
+    let took = began.elapsed();
     stop.store(true, Ordering::Relaxed);
     let writes = tokio::task::spawn_blocking(|| writing.join().expect("every write succeeds"));
     let writes = writes.await.expect("joined");
-
-    let back: Vec<_> = back
-        .into_iter()
-        .map(|took| took.expect("is back"))
-        .collect();
-    let of = |during: fn(&Instant, &Instant) -> bool| {
-        let times = writes.iter().filter(|(at, _)| during(at, &began));
-        spread(times.map(|(_, took)| *took).collect())
-    };
-    let (calm, stormy) = (of(|at, began| at < began), of(|at, began| at >= began));
-    println!(
-        "{CLIENTS} clients back in {storm:.1?}, each in {:.1?} (p50, p99, max)",
-        spread(back)
-    );
-    println!("a bystander's send took {calm:.1?} before, {stormy:.1?} meanwhile");
     // Nothing of the bystander's was lost or turned away either.
     let mut reader = bystander.follows(&room, Some(0)).await;
     for seq in 1..=writes.len() {
         assert_eq!(reader.next().await["seq"], seq);
     }
+    let (calm, meanwhile) = writes
+        .into_iter()
+        .partition::<Vec<_>, _>(|(at, _)| *at < began);
+    let times =
+        |writes: Vec<(Instant, Duration)>| writes.into_iter().map(|(_, took)| took).collect();
+    Storm {
+        clients,
+        took,
+        each: back
+            .into_iter()
+            .map(|took| took.expect("is back"))
+            .collect(),
+        calm: times(calm),
+        meanwhile: times(meanwhile),
+    }
+}
+
+/// Median, 99th percentile and maximum.
+fn spread(mut times: Vec<Duration>) -> [Duration; 3] {
+    times.sort();
+    let at = |percent: usize| times[(times.len() * percent / 100).min(times.len() - 1)];
+    [at(50), at(99), at(100)]
+}
+
+#[expect(clippy::print_stdout, reason = "figures for whoever reads the log")]
+async fn a_storm(settings: &[(&str, &str)]) {
+    let Storm {
+        clients,
+        took,
+        each,
+        calm,
+        meanwhile,
+    } = storm(settings, CLIENTS).await;
+    let (calm, meanwhile) = (spread(calm), spread(meanwhile));
+    println!(
+        "{clients} clients back in {took:.1?}, each in {:.1?} (p50, p99, max)",
+        spread(each)
+    );
+    println!("a bystander's send took {calm:.1?} before, {meanwhile:.1?} meanwhile");
     // Without turns, each would wait for a third of the crowd or more.
-    assert!(stormy[1] < storm / 5, "{stormy:?} of {storm:?}");
+    assert!(meanwhile[1] < took / 5, "{meanwhile:?} of {took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use backchannel::Application;
 use backchannel::config::{Config, Overrides};
-use backchannel_domain::Domain;
 use backchannel_domain::clock::Clock;
+use backchannel_domain::{Domain, RanFor};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -115,6 +115,15 @@ impl App {
     /// The address of a path.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    /// The texts of the statements that were run for clients since recording began.
+    pub(crate) async fn recorded_statements(&self) -> Vec<String> {
+        let plans = self.domain.explain_recorded().await.expect("plans");
+        let of_clients = plans
+            .into_iter()
+            .filter(|plan| plan.ran_for == RanFor::Clients);
+        of_clients.map(|plan| plan.sql).collect()
     }
 
     /// The node's data directory.

@@ -95,7 +95,7 @@ on_both! {
             app.domain.statements().record();
             let found = ann.asks(&query(of), json!({ "id": room.id })).await;
             let statements = app.domain.explain_recorded().await.expect("plans");
-            let of_members = statements.iter().filter(|(sql, _)| sql.contains("\"members\""));
+            let of_members = statements.iter().filter(|plan| plan.sql.contains("\"members\""));
             (of_members.count(), found)
         };
         let (bare, _) = cost("").await;
