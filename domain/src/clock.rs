@@ -59,7 +59,8 @@ pub fn random_part(whole: Duration) -> Duration {
 ///
 /// # Panics
 /// When the operating system has no randomness to give: nothing secure could follow.
-pub(crate) fn random_bytes<const N: usize>() -> [u8; N] {
+#[must_use]
+pub fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
     bytes

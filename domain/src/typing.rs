@@ -1,11 +1,13 @@
 //! Who is typing. A signal: never stored, and what is lost of it is wrong for a few seconds.
 
+use std::sync::Arc;
+
 use async_stream::stream;
 use backchannel_entities::{ConversationId, UserId};
 use futures_util::Stream;
 
 use crate::access::Membership;
-use crate::bus::{FollowingTyping, TypingNotice};
+use crate::bus::{FollowingTyping, TypingNotice, Typist};
 use crate::feed::Viewpoint;
 use crate::{Cx, Result};
 
@@ -16,6 +18,17 @@ pub enum Typing {
     Active,
     /// Is no longer.
     Ended,
+}
+
+/// Somebody starts or stops.
+#[derive(Clone, Copy, Debug)]
+pub struct Change {
+    /// Where.
+    pub conversation_id: ConversationId,
+    /// Who.
+    pub user_id: UserId,
+    /// Which of the two.
+    pub state: Typing,
 }
 
 /// Says whether the actor is typing. Others are told at once, and not again too often.
@@ -43,7 +56,7 @@ pub async fn set(cx: &Cx, id: ConversationId, typing: Typing) -> Result<()> {
 pub async fn changes(
     cx: &Cx,
     id: ConversationId,
-) -> Result<impl Stream<Item = (UserId, Typing)> + Send + use<>> {
+) -> Result<impl Stream<Item = Arc<Change>> + Send + use<>> {
     let viewer = cx.signed_in()?.user.id;
     Membership::prove(cx, id).await?;
     let bus = &cx.handles().bus;
@@ -55,7 +68,7 @@ pub async fn changes(
         viewer,
         id,
     };
-    let mut told: Vec<UserId> = Vec::new();
+    let mut told: Vec<Arc<Typist>> = Vec::new();
     let open = bus.signal_stream();
     Ok(stream! {
         let _open = open;
@@ -74,11 +87,11 @@ pub async fn changes(
                         return;
                     }
                     let now = typing.borrow_and_update().clone();
-                    for user_id in told.iter().filter(|user_id| !now.contains(user_id)) {
-                        yield (*user_id, Typing::Ended);
+                    for typist in told.iter().filter(|typist| !typist.is_among(&now)) {
+                        yield Arc::clone(&typist.stops);
                     }
-                    for user_id in now.iter().filter(|user_id| !told.contains(user_id)) {
-                        yield (*user_id, Typing::Active);
+                    for typist in now.iter().filter(|typist| !typist.is_among(&told)) {
+                        yield Arc::clone(&typist.starts);
                     }
                     told = now;
                 }

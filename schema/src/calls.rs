@@ -22,6 +22,7 @@ use crate::error::Result;
 use crate::id::Global as _;
 use crate::scalars::{DateTime, int};
 use crate::scope::Scope;
+use crate::sharing::per_viewer;
 use crate::streaming;
 use crate::users::User;
 
@@ -474,7 +475,7 @@ impl CallsMutation {
 
 struct CallSignal {
     scope: Scope,
-    signal: calls::Signal,
+    signal: Arc<calls::Signal>,
 }
 
 /// Something that a device is told of a call.
@@ -521,6 +522,7 @@ impl CallsSubscription {
     /// What the viewer's device is told of calls, in order. It begins with what the device
     /// needs of the call there is, so that a device that comes late still rings, and one that
     /// comes back goes on; of a call that was over lately it may be told the end once more.
+    #[graphql(directive = per_viewer::apply())]
     async fn call_signaled(
         &self,
         ctx: &Context<'_>,
@@ -530,7 +532,8 @@ impl CallsSubscription {
         let admission = ctx.data_unchecked::<Admission>();
         let signals = streaming::each(ctx, async {
             cx.signed_in()?;
-            Ok(admission.in_turn(calls::signals(cx)).await?)
+            let signals = admission.in_turn(calls::signals(cx)).await?;
+            Ok(signals.map(Arc::new))
         });
         Ok(signals.await?.map(move |signal| CallSignal {
             scope: scope.clone(),

@@ -16,9 +16,14 @@ use async_graphql::parser::types::{
 };
 use async_graphql::{Name, PathSegment, Positioned, Response, Value};
 
-/// The type of every field of the schema, by the names of type and field.
+/// The directive of fields that depend on the viewer.
+const PER_VIEWER: &str = "perViewer";
+
+/// What the schema says of every field, by the names of type and field.
 pub(crate) struct Types {
     fields: HashMap<Name, HashMap<Name, Arc<Type>>>,
+    /// Fields that are marked with [`PER_VIEWER`].
+    per_viewer: HashSet<(Name, Name)>,
     /// Of `__typename`, which every type has and none declares.
     typename: Arc<Type>,
 }
@@ -30,13 +35,17 @@ impl Types {
     /// When async-graphql cannot read what it has written.
     pub(crate) fn of_sdl(sdl: &str) -> Self {
         let document = parse_schema(sdl).expect("the schema's own definition is well-formed");
+        let (mut per_viewer, mut interfaces) = (HashSet::new(), Vec::new());
         let types = document.definitions.into_iter().filter_map(|definition| {
             let TypeSystemDefinition::Type(definition) = definition else {
                 return None;
             };
             let fields = match definition.node.kind {
                 TypeKind::Object(object) => object.fields,
-                TypeKind::Interface(interface) => interface.fields,
+                TypeKind::Interface(interface) => {
+                    interfaces.push(definition.node.name.node.clone());
+                    interface.fields
+                }
                 TypeKind::Scalar
                 | TypeKind::Union(_)
                 | TypeKind::Enum(_)
@@ -44,12 +53,26 @@ impl Types {
                     return None;
                 }
             };
+            let parent = definition.node.name.node;
+            for field in &fields {
+                let mut directives = field.node.directives.iter();
+                if directives.any(|directive| directive.node.name.node == PER_VIEWER) {
+                    per_viewer.insert((parent.clone(), field.node.name.node.clone()));
+                }
+            }
             let fields = fields
                 .into_iter()
                 .map(|field| (field.node.name.node, Arc::new(field.node.ty.node)));
-            Some((definition.node.name.node, fields.collect()))
+            Some((parent, fields.collect()))
         });
         let mut fields: HashMap<Name, HashMap<Name, Arc<Type>>> = types.collect();
+        // Behind an interface may be any type that has the field.
+        let marked: HashSet<Name> = per_viewer.iter().map(|(_, name)| name.clone()).collect();
+        for interface in interfaces {
+            let names = fields.get(&interface).into_iter().flat_map(HashMap::keys);
+            let marked = names.filter(|name| marked.contains(*name)).cloned();
+            per_viewer.extend(marked.map(|name| (interface.clone(), name)));
+        }
         let of = |ty| Arc::new(Type::new(ty).expect("a well-formed type"));
         // Introspection has its place in the request too; of what is below it, nothing is known.
         let query = fields.entry(Name::new("Query")).or_default();
@@ -57,11 +80,17 @@ impl Types {
         query.insert(Name::new("__type"), of("__Type"));
         Self {
             fields,
+            per_viewer,
             typename: of("String!"),
         }
     }
 
-    fn field(&self, parent: &Name, name: &Name) -> Option<&Arc<Type>> {
+    /// Whether what a field says depends on the viewer.
+    pub(crate) fn depends_on_viewer(&self, parent: &Name, name: &Name) -> bool {
+        self.per_viewer.contains(&(parent.clone(), name.clone()))
+    }
+
+    pub(crate) fn field(&self, parent: &Name, name: &Name) -> Option<&Arc<Type>> {
         if name == "__typename" {
             return Some(&self.typename);
         }
@@ -237,7 +266,7 @@ impl Shape {
 }
 
 /// The type's own name, lists taken off.
-fn named(ty: &Type) -> &Name {
+pub(crate) fn named(ty: &Type) -> &Name {
     match &ty.base {
         BaseType::Named(name) => name,
         BaseType::List(item) => named(item),

@@ -16,6 +16,7 @@ use crate::members::{MemberConnection, MemberList, parse_member_cursor};
 use crate::messages::Message;
 use crate::scalars::int;
 use crate::scope::Scope;
+use crate::sharing::per_viewer;
 
 /// What a conversation is.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
@@ -77,12 +78,14 @@ impl Conversation {
 
     /// How many messages of others the viewer has not read. Deleted ones do not count.
     /// Depends on the viewer.
+    #[graphql(directive = per_viewer::apply())]
     async fn unread_count(&self) -> Result<i32> {
         Ok(int(self.scope.loaders().unread_count(self.row.id).await?))
     }
 
     /// Everything up to and including this position has reached the device that asks: the
     /// session's own. Depends on the viewer.
+    #[graphql(directive = per_viewer::apply())]
     async fn delivered_seq_here(&self) -> Result<i32> {
         Ok(int(self
             .scope

@@ -12,6 +12,7 @@ use async_graphql::{Name, Pos, Positioned, Request, Response, ServerError, Varia
 use serde::Deserialize;
 
 use crate::Introspection;
+use crate::canonical::{Audience, Canonical};
 use crate::completion::{Shape, Types};
 use crate::error::{code, finish, refusal};
 
@@ -80,9 +81,17 @@ pub(crate) struct Document {
     parsed: ExecutableDocument,
     name: Option<String>,
     pub(crate) shape: Shape,
+    /// Of a subscription that asks for nothing that depends on the viewer.
+    canonical: Option<Canonical>,
 }
 
 impl Document {
+    /// Who asks the same of an event; none where it depends on the viewer.
+    pub(crate) fn audience(&self, variables: &Variables) -> Option<Audience> {
+        let canonical = self.canonical.as_ref()?;
+        Some(canonical.audience(variables))
+    }
+
     /// A request for it.
     pub(crate) fn request(&self, variables: Variables) -> Request {
         let mut request = Request::new(String::new()).variables(variables);
@@ -135,11 +144,16 @@ impl Operation {
         let kind = kind(operation);
         check_shape(&document, introspection)?;
         let shape = Shape::of(types, &document, &operation.node);
+        let canonical = match kind {
+            OperationKind::Query | OperationKind::Mutation => None,
+            OperationKind::Subscription => Canonical::of(types, &document, &operation.node),
+        };
         let variables = serde_json::Value::Object(variables.unwrap_or_default());
         let parsed = Document {
             parsed: document,
             name: operation_name,
             shape,
+            canonical,
         };
         let document = match kind {
             OperationKind::Query | OperationKind::Mutation => Arc::new(parsed),

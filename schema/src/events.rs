@@ -10,6 +10,7 @@ use backchannel_domain::messages::Message as MessageRow;
 use backchannel_domain::{CallId, ConversationId, UserId, feed};
 use futures_util::{Stream, StreamExt as _};
 
+use crate::answer::placeholder;
 use crate::calls::Call;
 use crate::connection::{parse_stream_cursor, stream_cursor};
 use crate::error::Result;
@@ -205,7 +206,7 @@ async fn user(base: &Base, id: &UserId) -> Result<User> {
 /// An event, and where the viewer's stream stands with it.
 #[derive(SimpleObject)]
 struct ViewerEvent {
-    /// Give it as `after` to go on behind this event. Depends on the viewer.
+    /// Give it as `after` to go on behind this event: the viewer's own.
     cursor: Cursor,
     /// What happened.
     event: ConversationEvent,
@@ -254,16 +255,17 @@ impl EventsSubscription {
         let scope = Scope::of(ctx).clone();
         let cx = scope.cx();
         let admission = ctx.data_unchecked::<Admission>();
-        let events = streaming::each(ctx, async {
+        let events = streaming::each_with_own(ctx, async {
             cx.signed_in()?;
             let after = after.as_ref().map(parse_stream_cursor).transpose()?;
-            Ok(admission.in_turn(feed::viewer_events(cx, after)).await?)
+            let events = admission.in_turn(feed::viewer_events(cx, after)).await?;
+            Ok(events.map(|news| (news.event, stream_cursor(&news.cursor).0.into())))
         });
-        Ok(events.await?.then(move |news| {
-            let event = ConversationEvent::of(scope.clone(), news.event);
-            async move {
+        Ok(events.await?.then(move |event| {
+            let event = ConversationEvent::of(scope.clone(), event);
+            async {
                 ViewerEvent {
-                    cursor: stream_cursor(&news.cursor),
+                    cursor: Cursor(placeholder().to_owned()),
                     event: event.await,
                 }
             }

@@ -14,7 +14,9 @@
 //! One file a noun: its types, inputs, queries, mutations and subscriptions. The SDL is
 //! committed as `schema.graphql`, and a test compares the two.
 
+mod answer;
 mod calls;
+mod canonical;
 mod completion;
 mod connection;
 mod conversations;
@@ -31,6 +33,7 @@ mod receipts;
 mod scalars;
 mod scope;
 mod sessions;
+mod sharing;
 mod streaming;
 mod typing;
 mod users;
@@ -43,10 +46,12 @@ use backchannel_domain::Cx;
 use backchannel_domain::admission::Admission;
 use futures_util::stream::BoxStream;
 
+pub use answer::{Answer, Encoded, is_request_error, to_json};
 use document::Documents;
 pub use document::{GraphQlRequest, Operation, OperationKind};
 pub use error::{code, failure, refusal};
 pub use scalars::rfc3339;
+use sharing::Executions;
 
 use completion::{Shape, Types};
 use scope::Scope;
@@ -108,6 +113,7 @@ pub struct Api {
     executing: Root,
     types: Arc<Types>,
     documents: Arc<Documents>,
+    executions: Arc<Executions>,
     introspection: Introspection,
 }
 
@@ -134,6 +140,7 @@ impl Api {
             executing,
             types,
             documents: Arc::default(),
+            executions: Arc::default(),
             introspection,
         }
     }
@@ -167,8 +174,8 @@ impl Api {
     }
 
     /// Runs a subscription.
-    pub fn subscribe(&self, operation: Operation, cx: Cx) -> BoxStream<'static, Response> {
-        streaming::results(&self.root, self.executing.clone(), operation, cx)
+    pub fn subscribe(&self, operation: Operation, cx: Cx) -> BoxStream<'static, Answer> {
+        streaming::answers(self, operation, cx)
     }
 }
 

@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::id::{Global as _, parse_all};
 use crate::scalars::{DateTime, int};
 use crate::scope::Scope;
+use crate::sharing::per_viewer;
 use crate::users::User;
 
 /// What a member may do.
@@ -68,6 +69,7 @@ impl Member {
 
     /// Everything up to and including this position has been read. Depends on the viewer: 0
     /// for another member, if that member or the viewer has switched read receipts off.
+    #[graphql(directive = per_viewer::apply())]
     async fn read_seq(&self) -> Result<i32> {
         let user_id = self.row.user_id;
         let shown = self.scope.loaders().shows_reads(user_id).await?;

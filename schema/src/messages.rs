@@ -14,6 +14,7 @@ use crate::id::Global as _;
 use crate::members::{MemberConnection, MemberList, parse_member_cursor};
 use crate::scalars::{DateTime, int};
 use crate::scope::Scope;
+use crate::sharing::per_viewer;
 use crate::users::User;
 
 #[derive(Clone)]
@@ -79,7 +80,10 @@ impl Message {
     /// Members who have read up to it, longest-standing first: present ones, who joined before
     /// it was sent, and not its sender. Depends on the viewer: those who have switched read
     /// receipts off are left out, and all are if the viewer has.
-    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    #[graphql(
+        complexity = "page_cost(first, last, child_complexity)",
+        directive = per_viewer::apply()
+    )]
     async fn seen_by(
         &self,
         ctx: &Context<'_>,

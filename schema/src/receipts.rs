@@ -1,5 +1,7 @@
 //! How far members have come in a conversation.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject, Subscription};
 use backchannel_domain::ConversationId;
 use backchannel_domain::receipts::{self, Mark, ReadReceipts, Receipt as Row};
@@ -10,6 +12,7 @@ use crate::id::Global as _;
 use crate::members::Member;
 use crate::scalars::{DateTime, int};
 use crate::scope::Scope;
+use crate::sharing::per_viewer;
 use crate::streaming;
 use crate::viewer::Viewer;
 
@@ -116,7 +119,7 @@ async fn mark(scope: &Scope, input: MarkInput, mark: Mark) -> Result<MarkPayload
     })
 }
 
-struct Receipt(Row);
+struct Receipt(Arc<Row>);
 
 /// How far a member has come. Depends on the viewer: what others have read shows only while
 /// neither they nor the viewer have switched read receipts off.
@@ -151,7 +154,10 @@ impl Receipt {
     /// eight do so at once, not each comes as an event of its own. These have no others.
     #[graphql(complexity = "10 * child_complexity")]
     async fn others(&self) -> Vec<Receipt> {
-        self.0.others.iter().cloned().map(Receipt).collect()
+        let others = self.0.others.iter();
+        others
+            .map(|other| Receipt(Arc::new(other.clone())))
+            .collect()
     }
 }
 
@@ -164,6 +170,7 @@ impl ReceiptsSubscription {
     /// right after it together, each member's latest state. Positions never go back, except
     /// that `readSeq` shows as 0 once read receipts are off. To have all, subscribe first and
     /// then load the members. Losing membership completes the stream.
+    #[graphql(directive = per_viewer::apply())]
     async fn receipt_advanced(
         &self,
         ctx: &Context<'_>,
@@ -173,7 +180,7 @@ impl ReceiptsSubscription {
         let advances = streaming::each(ctx, async {
             cx.signed_in()?;
             let id = ConversationId::parse(&conversation_id)?;
-            Ok(receipts::advances(cx, id).await?)
+            Ok(receipts::advances(cx, id).await?.map(Arc::new))
         });
         Ok(advances.await?.map(Receipt))
     }

@@ -11,56 +11,77 @@
 //! 3. For each event the operation is executed again, with the event in the request's data, where
 //!    the resolver finds it; with loaders of its own, because what was true for one event need not
 //!    be for the next. The document is known to be valid by then, and is not validated again.
+//! 4. It is executed once for all who ask the same ([`crate::sharing`]). What is each subscriber's
+//!    own, the cursor of an event, is put in afterwards.
 
 use std::option;
 use std::sync::{Arc, Mutex};
 
-use async_graphql::{Context, Name, Request, Response, Value, Variables};
+use async_graphql::{Context, Name, Response, Value, Variables};
 use backchannel_domain::Cx;
+use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, Stream, StreamExt as _};
 
+use crate::answer::Answer;
+use crate::canonical::Audience;
 use crate::document::{Document, Operation};
 use crate::error::Result;
 use crate::scope::Scope;
-use crate::{Root, finish};
+use crate::sharing::{Executions, Shared, own_answer};
+use crate::{Api, Root, finish};
 
-/// Puts an event into a request.
-type Put = Box<dyn FnOnce(Request) -> Request + Send>;
+/// An event on its way to a subscriber.
+struct Delivery {
+    event: Shared,
+    /// What takes the place of [`crate::answer::placeholder`] in its result.
+    own: Box<str>,
+}
 
 /// In the data of the execution that opens a subscription: where the events are handed over.
 #[derive(Clone, Default)]
-struct Opening(Arc<Mutex<Option<BoxStream<'static, Put>>>>);
+struct Opening(Arc<Mutex<Option<BoxStream<'static, Delivery>>>>);
 
 /// In the data of the execution of an event: the event.
-struct Present<E>(E);
+struct Present(Shared);
 
 /// What a subscription's resolver answers with. In the execution that opens it, nothing: `open` is
-/// called, and its events are handed over. In the execution of an event, that event.
+/// called, and its events are handed over. In the execution of an event, that event. Who gets
+/// the same event gets the same `Arc`.
 pub(crate) async fn each<E, S>(
     ctx: &Context<'_>,
     open: impl Future<Output = Result<S>>,
-) -> Result<stream::Iter<option::IntoIter<E>>>
+) -> Result<stream::Iter<option::IntoIter<Arc<E>>>>
 where
-    E: Clone + Send + Sync + 'static,
-    S: Stream<Item = E> + Send + 'static,
+    E: Send + Sync + 'static,
+    S: Stream<Item = Arc<E>> + Send + 'static,
 {
-    if let Some(Present(event)) = ctx.data_opt::<Present<E>>() {
-        return Ok(stream::iter(Some(event.clone())));
+    let open = async { Ok(open.await?.map(|event| (event, Box::default()))) };
+    each_with_own(ctx, open).await
+}
+
+/// The same, where each event comes with something that is the subscriber's own: a resolver writes
+/// [`crate::answer::placeholder`] in its place. It must be fit to stand in a JSON string.
+pub(crate) async fn each_with_own<E, S>(
+    ctx: &Context<'_>,
+    open: impl Future<Output = Result<S>>,
+) -> Result<stream::Iter<option::IntoIter<Arc<E>>>>
+where
+    E: Send + Sync + 'static,
+    S: Stream<Item = (Arc<E>, Box<str>)> + Send + 'static,
+{
+    if let Some(Present(event)) = ctx.data_opt() {
+        let event = Arc::clone(event).downcast();
+        return Ok(stream::iter(event.ok()));
     }
     let events = open.await?;
-    let events = events.map(|event| -> Put { Box::new(|request| request.data(Present(event))) });
+    let deliveries = events.map(|(event, own)| Delivery { event, own });
     let Opening(opening) = ctx.data_unchecked();
-    *opening.lock().expect("no holder panics") = Some(events.boxed());
+    *opening.lock().expect("no holder panics") = Some(deliveries.boxed());
     Ok(stream::iter(None))
 }
 
-/// The results of a subscription, until its events end. `executing` is `opening` without validation.
-pub(crate) fn results(
-    opening: &Root,
-    executing: Root,
-    operation: Operation,
-    cx: Cx,
-) -> BoxStream<'static, Response> {
+/// What a subscription has to say, until its events end.
+pub(crate) fn answers(api: &Api, operation: Operation, cx: Cx) -> BoxStream<'static, Answer> {
     let Operation {
         document,
         variables,
@@ -70,64 +91,87 @@ pub(crate) fn results(
     let request = document
         .request(variables.clone())
         .data(Scope::new(cx.clone()));
-    let responses = opening.execute_stream(request.data(slot.clone()));
-    let streaming = Streaming {
-        root: executing,
+    let responses = api.root.execute_stream(request.data(slot.clone()));
+    let subscription = Subscription {
+        root: api.executing.clone(),
+        executions: Arc::clone(&api.executions),
+        audience: document.audience(&variables),
         document,
         variables: variables
             .iter()
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect(),
         cx,
-        stage: Stage::Opening(responses, slot),
     };
-    let results = stream::unfold(streaming, |mut streaming| async move {
-        let response = streaming.next().await?;
-        Some((response, streaming))
+    let streaming = (subscription, Stage::Opening(responses, slot));
+    let answers = stream::unfold(streaming, |(subscription, mut stage)| async move {
+        let answer = subscription.next(&mut stage).await?;
+        Some((answer, (subscription, stage)))
     });
-    results.boxed()
+    answers.boxed()
 }
 
-struct Streaming {
+/// What is kept of a subscription's operation.
+struct Subscription {
     root: Root,
+    executions: Arc<Executions>,
     document: Arc<Document>,
     /// Not as async-graphql keeps them: its map has room for eleven.
     variables: Box<[(Name, Value)]>,
+    /// None where each is an audience of one.
+    audience: Option<Audience>,
     cx: Cx,
-    stage: Stage,
 }
 
 enum Stage {
     /// Its responses are why it could not be opened.
     Opening(BoxStream<'static, Response>, Opening),
-    Open(BoxStream<'static, Put>),
+    Open(BoxStream<'static, Delivery>),
 }
 
-impl Streaming {
-    async fn next(&mut self) -> Option<Response> {
+impl Subscription {
+    async fn next(&self, stage: &mut Stage) -> Option<Answer> {
         loop {
-            match &mut self.stage {
+            match stage {
                 Stage::Opening(responses, opening) => {
                     if let Some(response) = responses.next().await {
-                        return Some(finish(response, &self.document.shape));
+                        return Some(finish(response, &self.document.shape).into());
                     }
                     let events = opening.0.lock().expect("no holder panics").take()?;
-                    self.stage = Stage::Open(events);
+                    *stage = Stage::Open(events);
                 }
                 Stage::Open(events) => {
-                    let event = events.next().await?;
-                    let response = self.execute(event).next().await?;
-                    return Some(finish(response, &self.document.shape));
+                    let Delivery { event, own } = events.next().await?;
+                    return Some(self.answer(event, own).await);
                 }
             }
         }
     }
 
-    fn execute(&self, event: Put) -> BoxStream<'static, Response> {
+    async fn answer(&self, event: Shared, own: Box<str>) -> Answer {
+        let execute = || self.execute(Arc::clone(&event));
+        match self.audience {
+            Some(audience) => {
+                let answer = self.executions.answer(audience, &event, own, execute);
+                answer.await
+            }
+            None => own_answer(&execute().await, own),
+        }
+    }
+
+    fn execute(&self, event: Shared) -> BoxFuture<'static, Response> {
         let mut variables = Variables::default();
         variables.extend(self.variables.iter().cloned());
         let request = self.document.request(variables);
-        let request = request.data(Scope::new(self.cx.clone()));
-        self.root.execute_stream(event(request))
+        let request = request
+            .data(Scope::new(self.cx.clone()))
+            .data(Present(event));
+        let mut responses = self.root.execute_stream(request);
+        let document = Arc::clone(&self.document);
+        Box::pin(async move {
+            // The stream has the one event.
+            let response = responses.next().await.unwrap_or_default();
+            finish(response, &document.shape)
+        })
     }
 }

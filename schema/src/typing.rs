@@ -83,10 +83,10 @@ impl TypingSubscription {
             let id = ConversationId::parse(&conversation_id)?;
             Ok(typing::changes(cx, id).await?)
         });
-        Ok(changes.await?.map(move |(user_id, state)| Typing {
-            conversation_id: conversation_id.clone(),
-            user_id: user_id.global(),
-            typing: state == State::Active,
+        Ok(changes.await?.map(|change| Typing {
+            conversation_id: change.conversation_id.global(),
+            user_id: change.user_id.global(),
+            typing: change.state == State::Active,
         }))
     }
 }

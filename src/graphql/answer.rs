@@ -1,36 +1,8 @@
-//! Results as bytes.
+//! Requests that are refused before they are executed.
 
 use async_graphql::Response as Outcome;
 use axum::http::StatusCode;
 use backchannel_schema::{code, refusal};
-use serde::Serialize;
-
-/// Whether nothing of the request was executed: a *request error* in the words of the
-/// GraphQL specification, section 7.1. An error that happened while executing has a path.
-pub(super) fn is_request_error(outcome: &Outcome) -> bool {
-    !outcome.errors.is_empty()
-        && matches!(outcome.data, async_graphql::Value::Null)
-        && outcome.errors.iter().all(|error| error.path.is_empty())
-}
-
-/// A result as JSON. After a request error it has no `data`, not even null.
-pub(super) fn to_json(outcome: &Outcome) -> String {
-    #[derive(Serialize)]
-    struct RequestError<'a> {
-        errors: &'a [async_graphql::ServerError],
-    }
-    let json = if is_request_error(outcome) {
-        serde_json::to_string(&RequestError {
-            errors: &outcome.errors,
-        })
-    } else {
-        serde_json::to_string(outcome)
-    };
-    json.unwrap_or_else(|error| {
-        tracing::error!(%error, "a result could not be encoded");
-        r#"{"errors":[{"message":"something went wrong on the server","extensions":{"code":"INTERNAL"}}]}"#.to_owned()
-    })
-}
 
 /// A request that cannot be read, or not be taken by this door.
 pub(super) struct Refusal {

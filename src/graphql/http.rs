@@ -5,13 +5,13 @@ use axum::extract::Request;
 use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use backchannel_schema::{GraphQlRequest, Operation, OperationKind};
+use backchannel_schema::{GraphQlRequest, Operation, OperationKind, is_request_error, to_json};
 
 use crate::auth;
 use crate::state::State;
 
 use super::accept::{Accepted, MediaType, accepted};
-use super::answer::{Refusal, is_request_error, to_json};
+use super::answer::Refusal;
 use super::decode::{self, Decoded};
 use super::{EXECUTION, sse};
 

@@ -21,12 +21,11 @@ pub(crate) use ws::Seats;
 
 use std::time::Duration;
 
-use async_graphql::Response as Outcome;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{self, Request, WebSocketUpgrade};
 use axum::response::Response;
 use backchannel_domain::Cx;
-use backchannel_schema::{Operation, OperationKind};
+use backchannel_schema::{Answer, Operation, OperationKind};
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 
@@ -40,8 +39,8 @@ const EXECUTION: Duration = Duration::from_secs(30);
 /// being taken for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(12);
 
-/// The results of an operation. One that is no subscription must answer in time.
-fn results(state: &State, operation: Operation, cx: Cx) -> BoxStream<'static, Outcome> {
+/// What an operation has to say. One that is no subscription must answer in time.
+fn answers(state: &State, operation: Operation, cx: Cx) -> BoxStream<'static, Answer> {
     let api = state.api().clone();
     if operation.kind == OperationKind::Subscription {
         return api.subscribe(operation, cx);
@@ -49,7 +48,8 @@ fn results(state: &State, operation: Operation, cx: Cx) -> BoxStream<'static, Ou
     let execution = async move {
         let execution = api.execute(operation, cx);
         let outcome = tokio::time::timeout(EXECUTION, execution).await;
-        outcome.unwrap_or_else(|_| Refusal::timed_out().into_outcome())
+        let outcome = outcome.unwrap_or_else(|_| Refusal::timed_out().into_outcome());
+        Answer::from(outcome)
     };
     stream::once(execution).boxed()
 }

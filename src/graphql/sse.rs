@@ -11,14 +11,13 @@ use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use backchannel_domain::error::Unauthenticated;
 use backchannel_domain::{Cx, Error, presence};
-use backchannel_schema::{Operation, OperationKind, code, failure, refusal};
+use backchannel_schema::{Answer, Operation, OperationKind, code, failure, refusal, to_json};
 use futures_util::StreamExt as _;
 
 use crate::state::State;
 
-use super::answer::to_json;
 use super::ending::Ending;
-use super::{KEEP_ALIVE, results};
+use super::{KEEP_ALIVE, answers};
 
 /// A comment. The first one opens the stream at once, before there is an event.
 const COMMENT: Bytes = Bytes::from_static(b":\n\n");
@@ -38,7 +37,7 @@ pub(super) async fn answer(
     };
     let body = match begun {
         Ok((operation, cx, ending)) => stream(state.clone(), operation, cx, ending),
-        Err(outcome) => Body::from([next(&outcome), COMPLETE].concat()),
+        Err(refused) => Body::from([next(&refused.into()), COMPLETE].concat()),
     };
     let headers = [
         (CONTENT_TYPE, "text/event-stream; charset=utf-8"),
@@ -71,7 +70,7 @@ async fn authenticate(state: &State, token: Option<&str>) -> Result<(Cx, Ending)
 fn stream(state: State, operation: Operation, cx: Cx, ending: Ending) -> Body {
     let lasts = operation.kind == OperationKind::Subscription;
     let device = lasts.then(|| presence::hold(&cx)).flatten();
-    let mut outcomes = results(&state, operation, cx);
+    let mut answers = answers(&state, operation, cx);
     let open = state.streams().token();
     Body::from_stream(stream! {
         let _open = open;
@@ -85,13 +84,14 @@ fn stream(state: State, operation: Operation, cx: Cx, ending: Ending) -> Body {
                 reason = &mut ended => {
                     // Draining cuts the stream short: the client comes back, to another node.
                     if let Some(because) = reason.told() {
-                        yield Ok(next(&refusal(code::UNAUTHENTICATED, because, None)));
+                        let refusal = refusal(code::UNAUTHENTICATED, because, None);
+                        yield Ok(next(&refusal.into()));
                         yield Ok(COMPLETE);
                     }
                     return;
                 }
-                outcome = outcomes.next() => match outcome {
-                    Some(outcome) => yield Ok(next(&outcome)),
+                answer = answers.next() => match answer {
+                    Some(answer) => yield Ok(next(&answer)),
                     None => {
                         yield Ok(COMPLETE);
                         return;
@@ -103,7 +103,20 @@ fn stream(state: State, operation: Operation, cx: Cx, ending: Ending) -> Body {
     })
 }
 
-fn next(outcome: &Outcome) -> Bytes {
+fn next(answer: &Answer) -> Bytes {
+    const BEFORE: &str = "event: next\ndata: ";
+    const AFTER: &str = "\n\n";
     // JSON as serde writes it has no line breaks, which would end the field.
-    format!("event: next\ndata: {}\n\n", to_json(outcome)).into()
+    let text = match answer {
+        Answer::Refused(response) => [BEFORE, &to_json(response), AFTER].concat(),
+        Answer::Result(result) => {
+            let length = BEFORE.len() + result.len() + AFTER.len();
+            let mut text = String::with_capacity(length);
+            text.push_str(BEFORE);
+            result.append_to(&mut text);
+            text.push_str(AFTER);
+            text
+        }
+    };
+    text.into()
 }

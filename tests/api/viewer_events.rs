@@ -247,7 +247,7 @@ on_both! {
         };
         let of_three = statements(&cleo, &few).await;
         let of_three_hundred = statements(&bob, &many).await;
-        assert_eq!(of_three, of_three_hundred);
+        assert!(of_three_hundred <= of_three, "{of_three} and {of_three_hundred}");
     }
 
     async fn a_month_of_events_comes_in_pages(app) {

@@ -121,7 +121,7 @@ impl Following {
     pub(super) fn typists(&self, clock: &Clock) -> Arc<Typists> {
         let mut state = self.hold.hub.state();
         let head = state.head.unwrap_or_default();
-        let make = || Arc::new(Typists::new(head, clock.clone()));
+        let make = || Arc::new(Typists::new(self.hold.hub.id, head, clock.clone()));
         get_or_make(&mut state.typists, make)
     }
 }

@@ -51,7 +51,7 @@ use self::user::UserHub;
 pub(crate) use self::hub::Following;
 pub(crate) use self::receipts::{Advance, FollowingReceipts, Moved};
 pub(crate) use self::topic::UserNotice;
-pub(crate) use self::typing::{FollowingTyping, TypingNotice};
+pub(crate) use self::typing::{FollowingTyping, TypingNotice, Typist};
 pub(crate) use self::user::FollowingUser;
 pub(crate) use self::viewer::{FollowingViewer, ViewerNews};
 pub(crate) use self::watched::Watch;

@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use crate::Result;
 use crate::clock::Clock;
+use crate::typing::{Change, Typing};
 
 use super::Ends;
 use super::hub::Following;
@@ -43,6 +44,36 @@ pub(crate) struct TypingNotice {
     pub(crate) typing: bool,
     /// The conversation's last seq when the member was found to be one.
     pub(crate) last_seq: i64,
+}
+
+/// Somebody who types, and what streams are told of it: all the same, so that it is executed once.
+pub(crate) struct Typist {
+    pub(crate) starts: Arc<Change>,
+    pub(crate) stops: Arc<Change>,
+}
+
+impl Typist {
+    fn new(conversation_id: ConversationId, user_id: UserId) -> Self {
+        let change = |state| {
+            Arc::new(Change {
+                conversation_id,
+                user_id,
+                state,
+            })
+        };
+        Self {
+            starts: change(Typing::Active),
+            stops: change(Typing::Ended),
+        }
+    }
+
+    fn user_id(&self) -> UserId {
+        self.starts.user_id
+    }
+
+    pub(crate) fn is_among(&self, others: &[Arc<Self>]) -> bool {
+        others.iter().any(|other| other.user_id() == self.user_id())
+    }
 }
 
 /// What this node has told lately of who types.
@@ -105,8 +136,9 @@ impl Pace {
 
 /// Keeps who is typing in a conversation.
 pub(super) struct Typists {
+    id: ConversationId,
     clock: Clock,
-    now: watch::Sender<Vec<UserId>>,
+    now: watch::Sender<Vec<Arc<Typist>>>,
     state: Mutex<State>,
 }
 
@@ -115,7 +147,7 @@ struct State {
     /// The last event that the conversation's hub has passed on.
     head: i64,
     /// Until when each is held to be typing, those who began first in front.
-    typing: Vec<(UserId, Timestamp)>,
+    typing: Vec<(Arc<Typist>, Timestamp)>,
     /// What was told before the events that it followed have been passed on: the latest of each
     /// member.
     waiting: Vec<TypingNotice>,
@@ -126,8 +158,9 @@ struct State {
 }
 
 impl Typists {
-    pub(super) fn new(head: i64, clock: Clock) -> Self {
+    pub(super) fn new(id: ConversationId, head: i64, clock: Clock) -> Self {
         Self {
+            id,
             clock,
             now: watch::Sender::default(),
             state: Mutex::new(State {
@@ -162,7 +195,9 @@ impl Typists {
             state.sent.clear();
         }
         state.sent.insert(user_id, seq);
-        state.typing.retain(|(typist, _)| *typist != user_id);
+        state
+            .typing
+            .retain(|(typist, _)| typist.user_id() != user_id);
         self.show(&state);
     }
 
@@ -173,7 +208,7 @@ impl Typists {
             .extract_if(.., |notice| notice.last_seq <= head)
             .collect();
         for notice in ready {
-            state.take(notice, self.clock.now().plus(LEASE));
+            state.take(self.id, notice, self.clock.now().plus(LEASE));
         }
         self.show(state);
         if !state.looking && !state.typing.is_empty() {
@@ -183,10 +218,13 @@ impl Typists {
     }
 
     fn show(&self, state: &State) {
-        let typing: Vec<UserId> = state.typing.iter().map(|(user_id, _)| *user_id).collect();
+        let typing = || state.typing.iter().map(|(typist, _)| typist);
         self.now.send_if_modified(|shown| {
-            let changed = *shown != typing;
-            *shown = typing;
+            let same = shown.iter().map(|typist| typist.user_id());
+            let changed = !same.eq(typing().map(|typist| typist.user_id()));
+            if changed {
+                *shown = typing().cloned().collect();
+            }
             changed
         });
     }
@@ -197,7 +235,7 @@ impl Typists {
 }
 
 impl State {
-    fn take(&mut self, notice: TypingNotice, until: Timestamp) {
+    fn take(&mut self, id: ConversationId, notice: TypingNotice, until: Timestamp) {
         let user_id = notice.user_id;
         let is_old = self
             .sent
@@ -206,11 +244,14 @@ impl State {
         let known = self
             .typing
             .iter()
-            .position(|(typist, _)| *typist == user_id);
+            .position(|(typist, _)| typist.user_id() == user_id);
         match (known, notice.typing && !is_old) {
             (Some(index), true) => self.typing[index].1 = until,
             (Some(index), false) => drop(self.typing.remove(index)),
-            (None, true) if self.typing.len() < TYPISTS => self.typing.push((user_id, until)),
+            (None, true) if self.typing.len() < TYPISTS => {
+                let typist = Arc::new(Typist::new(id, user_id));
+                self.typing.push((typist, until));
+            }
             (None, true | false) => {}
         }
     }
@@ -238,7 +279,7 @@ async fn look(typists: Weak<Typists>) {
 pub(crate) struct FollowingTyping {
     _typists: Arc<Typists>,
     /// Who is typing now; the first look counts as a change.
-    pub(crate) now: watch::Receiver<Vec<UserId>>,
+    pub(crate) now: watch::Receiver<Vec<Arc<Typist>>>,
     /// The conversation's events. To be taken first: whoever was removed is told so before
     /// what happened after.
     pub(crate) events: Following,

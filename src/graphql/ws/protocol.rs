@@ -1,13 +1,11 @@
 //! The messages and close codes of graphql-transport-ws.
 
-use async_graphql::Response as Outcome;
+use async_graphql::Response;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes};
 use backchannel_domain::Timestamp;
-use backchannel_schema::{GraphQlRequest, rfc3339};
+use backchannel_schema::{Answer, Encoded, GraphQlRequest, rfc3339};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-
-use crate::graphql::answer::{is_request_error, to_json};
 
 /// The one subprotocol spoken.
 pub(super) const SUBPROTOCOL: &str = "graphql-transport-ws";
@@ -174,33 +172,46 @@ pub(super) fn lives_until(expires_at: Timestamp) -> Message {
     ))
 }
 
-/// A result, as `next`; where nothing was executed, as `error`, which also ends the
-/// operation.
-pub(super) fn result(id: &str, outcome: &Outcome) -> (Message, bool) {
-    let id = quoted(id);
-    if is_request_error(outcome) {
-        let errors = serde_json::to_string(&outcome.errors).unwrap_or_else(|_| "[]".to_owned());
-        (
-            Message::text(format!(
-                r#"{{"type":"error","id":{id},"payload":{errors}}}"#
-            )),
-            true,
-        )
-    } else {
-        let payload = to_json(outcome);
-        (
-            Message::text(format!(
-                r#"{{"type":"next","id":{id},"payload":{payload}}}"#
-            )),
-            false,
-        )
+/// Names an operation in the messages about it.
+pub(super) struct About {
+    /// The id as JSON.
+    id: Box<str>,
+}
+
+impl About {
+    pub(super) fn new(id: &str) -> Self {
+        let id = serde_json::Value::from(id).to_string();
+        Self { id: id.into() }
     }
-}
 
-pub(super) fn complete(id: &str) -> Message {
-    Message::text(format!(r#"{{"type":"complete","id":{}}}"#, quoted(id)))
-}
+    /// What it has to say, as `next`; where nothing was executed, as `error`, which also ends the
+    /// operation.
+    pub(super) fn answer(&self, answer: &Answer) -> (Message, bool) {
+        match answer {
+            Answer::Refused(response) => (self.refused(response), true),
+            Answer::Result(result) => (self.next(result), false),
+        }
+    }
 
-fn quoted(id: &str) -> String {
-    serde_json::Value::from(id).to_string()
+    pub(super) fn refused(&self, response: &Response) -> Message {
+        let id = &self.id;
+        let errors = serde_json::to_string(&response.errors).unwrap_or_else(|_| "[]".to_owned());
+        Message::text(format!(
+            r#"{{"type":"error","id":{id},"payload":{errors}}}"#
+        ))
+    }
+
+    fn next(&self, result: &Encoded) -> Message {
+        let pieces = [r#"{"type":"next","id":"#, &self.id, r#","payload":"#];
+        let length = pieces.iter().map(|piece| piece.len()).sum::<usize>() + result.len() + 1;
+        let mut text = String::with_capacity(length);
+        text.extend(pieces);
+        result.append_to(&mut text);
+        text.push('}');
+        Message::text(text)
+    }
+
+    pub(super) fn complete(&self) -> Message {
+        Message::text(format!(r#"{{"type":"complete","id":{}}}"#, self.id))
+    }
 }

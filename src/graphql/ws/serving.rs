@@ -4,23 +4,22 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use async_graphql::Response as Outcome;
 use axum::extract::ws::{Message, WebSocket};
 use backchannel_domain::Cx;
-use backchannel_schema::{GraphQlRequest, code, refusal};
+use backchannel_schema::{Answer, GraphQlRequest, code, refusal};
 use futures_util::future::{BoxFuture, OptionFuture};
 use futures_util::stream::{AbortHandle, Abortable, BoxStream, SelectAll};
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::graphql::answers;
 use crate::graphql::ending::{Ending, Reason};
-use crate::graphql::results;
 use crate::state::State;
 
 use super::connection::{Stop, incoming, write};
 use super::greeting::renew;
 use super::pace::Pace;
-use super::protocol::{self, Close, Incoming};
+use super::protocol::{self, About, Close, Incoming};
 
 /// How often a peer is pinged, and how many pings it may leave unanswered: a dead one is
 /// gone after at most a minute.
@@ -191,17 +190,17 @@ impl<'a> Serving<'a> {
         if self.running.len() >= OPERATIONS {
             let message = format!("a socket runs at most {OPERATIONS} operations at a time");
             let refusal = refusal(code::TOO_COMPLEX, message, None);
-            return Ok(Some(protocol::result(&id, &refusal).0));
+            return Ok(Some(About::new(&id).refused(&refusal)));
         }
         let operation = match self.state.api().prepare(request) {
             Ok(operation) => operation,
-            Err(refusal) => return Ok(Some(protocol::result(&id, &refusal).0)),
+            Err(refusal) => return Ok(Some(About::new(&id).refused(&refusal))),
         };
-        let outcomes = results(&self.state, operation, self.cx.clone());
+        let answers = answers(&self.state, operation, self.cx.clone());
         let (handle, registration) = AbortHandle::new_pair();
         self.running.insert(id.clone(), handle);
         self.outputs
-            .push(Abortable::new(outputs(id, outcomes), registration));
+            .push(Abortable::new(outputs(id, answers), registration));
         Ok(None)
     }
 }
@@ -214,36 +213,22 @@ fn close_for(reason: Reason) -> Close {
     }
 }
 
-/// An operation's results as messages; `complete` follows unless an `error` ended it.
-fn outputs(id: String, outcomes: BoxStream<'static, Outcome>) -> BoxStream<'static, Output> {
-    stream::unfold(Some((id, outcomes)), |operation| async move {
-        let (id, mut outcomes) = operation?;
-        match outcomes.next().await {
-            Some(outcome) => {
-                let (message, last) = protocol::result(&id, &outcome);
-                if last {
-                    Some((
-                        Output {
-                            id: Some(id),
-                            message,
-                        },
-                        None,
-                    ))
-                } else {
-                    Some((Output { id: None, message }, Some((id, outcomes))))
-                }
-            }
-            None => {
-                let message = protocol::complete(&id);
-                Some((
-                    Output {
-                        id: Some(id),
-                        message,
-                    },
-                    None,
-                ))
-            }
-        }
+/// What an operation has to say, as messages; `complete` follows unless an `error` ended it.
+fn outputs(id: String, answers: BoxStream<'static, Answer>) -> BoxStream<'static, Output> {
+    let about = About::new(&id);
+    stream::unfold(Some((id, about, answers)), |operation| async move {
+        let (id, about, mut answers) = operation?;
+        let (message, last) = match answers.next().await {
+            Some(answer) => about.answer(&answer),
+            None => (about.complete(), true),
+        };
+        Some(if last {
+            let id = Some(id);
+            (Output { id, message }, None)
+        } else {
+            let output = Output { id: None, message };
+            (output, Some((id, about, answers)))
+        })
     })
     .boxed()
 }
