@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use async_graphql::parser::types::{
     Directive, ExecutableDocument, OperationDefinition, Selection, SelectionSet,
 };
-use async_graphql::{Name, Positioned, Value, Variables};
+use async_graphql::{Name, Positioned, Variables};
 use async_graphql_value::Value as Literal;
 use sha2::{Digest as _, Sha256};
 
@@ -15,12 +15,19 @@ use crate::completion::{Types, named};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Audience([u8; 16]);
 
+impl Audience {
+    #[cfg(test)]
+    pub(crate) const fn numbered(number: u8) -> Self {
+        Self([number; 16])
+    }
+}
+
 /// What a subscription asks of an event, but for the values of its variables.
 pub(crate) struct Canonical {
     text: String,
-    /// Variables that the text names by number, with their default values. Those that only
-    /// the root field is given are not among them: they choose the events.
-    variables: Vec<(Name, Option<Value>)>,
+    /// Variables that the text names by number. Those that only the root field is given are not
+    /// among them: they choose the events.
+    variables: Vec<Name>,
 }
 
 impl Canonical {
@@ -33,7 +40,6 @@ impl Canonical {
         let mut writer = Writer {
             types,
             document,
-            operation,
             canonical: Self {
                 text: String::new(),
                 variables: Vec::new(),
@@ -48,9 +54,9 @@ impl Canonical {
     pub(crate) fn audience(&self, given: &Variables) -> Audience {
         let mut digest = Sha256::new();
         digest.update(self.text.as_bytes());
-        for (name, default) in &self.variables {
+        for name in &self.variables {
             // What is left out is not the same as null.
-            let value = given.get(name).or(default.as_ref());
+            let value = given.get(name);
             let value = value.map_or_else(|| "-".to_owned(), ToString::to_string);
             // No value has a line break outside of its strings, and there it is escaped.
             digest.update(b"\n");
@@ -72,7 +78,6 @@ enum Level {
 struct Writer<'a> {
     types: &'a Types,
     document: &'a ExecutableDocument,
-    operation: &'a OperationDefinition,
     canonical: Canonical,
 }
 
@@ -183,15 +188,9 @@ impl Writer<'_> {
 
     fn variable(&mut self, name: &Name) {
         let variables = &mut self.canonical.variables;
-        let known = variables.iter().position(|(known, _)| known == name);
+        let known = variables.iter().position(|known| known == name);
         let number = known.unwrap_or_else(|| {
-            let definitions = self.operation.variable_definitions.iter();
-            let defined = definitions.map(|defined| &defined.node);
-            let mut named = defined.filter(|defined| defined.name.node == *name);
-            let default = named
-                .next()
-                .and_then(|defined| defined.default_value.as_ref());
-            variables.push((name.clone(), default.map(|value| value.node.clone())));
+            variables.push(name.clone());
             variables.len() - 1
         });
         write!(self.canonical.text, "${number}").expect("a string takes any text");

@@ -1,14 +1,14 @@
 //! What is checked of a request before any of it is executed: its size first, then its
 //! shape. A request that is refused has cost little.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, Weak};
 
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{
     Directive, ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet,
 };
-use async_graphql::{Name, Pos, Positioned, Request, Response, ServerError, Variables};
+use async_graphql::{Name, Pos, Positioned, Request, Response, ServerError, Value, Variables};
 use serde::Deserialize;
 
 use crate::Introspection;
@@ -81,11 +81,26 @@ pub(crate) struct Document {
     parsed: ExecutableDocument,
     name: Option<String>,
     pub(crate) shape: Shape,
+    /// Values of the variables that have one without being given any.
+    defaults: Vec<(Name, Value)>,
     /// Of a subscription that asks for nothing that depends on the viewer.
     canonical: Option<Canonical>,
 }
 
 impl Document {
+    /// What is given, and the default values of the rest. async-graphql puts these in too, but not
+    /// for `@skip` and `@include`.
+    fn variables(&self, given: Variables) -> Variables {
+        let mut variables = given;
+        for (name, default) in &self.defaults {
+            let values: &mut BTreeMap<Name, Value> = &mut variables;
+            values
+                .entry(name.clone())
+                .or_insert_with(|| default.clone());
+        }
+        variables
+    }
+
     /// Who asks the same of an event; none where it depends on the viewer.
     pub(crate) fn audience(&self, variables: &Variables) -> Option<Audience> {
         let canonical = self.canonical.as_ref()?;
@@ -148,11 +163,21 @@ impl Operation {
             OperationKind::Query | OperationKind::Mutation => None,
             OperationKind::Subscription => Canonical::of(types, &document, &operation.node),
         };
+        let defaults = operation
+            .node
+            .variable_definitions
+            .iter()
+            .filter_map(|defined| {
+                let default = defined.node.default_value.as_ref()?;
+                Some((defined.node.name.node.clone(), default.node.clone()))
+            });
+        let defaults = defaults.collect();
         let variables = serde_json::Value::Object(variables.unwrap_or_default());
         let parsed = Document {
             parsed: document,
             name: operation_name,
             shape,
+            defaults,
             canonical,
         };
         let document = match kind {
@@ -161,8 +186,8 @@ impl Operation {
         };
         Ok(Self {
             kind,
+            variables: document.variables(Variables::from_json(variables)),
             document,
-            variables: Variables::from_json(variables),
         })
     }
 }

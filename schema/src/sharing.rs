@@ -147,3 +147,118 @@ impl Drop for Done {
         let _ = self.0.set(Execution::OfEach);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use async_graphql::{Pos, ServerError, Value};
+    use futures_util::FutureExt as _;
+    use futures_util::future::{BoxFuture, join_all};
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+
+    const AUDIENCE: Audience = Audience::numbered(1);
+
+    fn event() -> Shared {
+        Arc::new(())
+    }
+
+    /// A result that tells which execution it is of.
+    fn numbered(executions: &AtomicUsize) -> Response {
+        Response::new(Value::from(executions.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    fn text(answer: Answer) -> String {
+        let Answer::Result(result) = answer else {
+            panic!("a refusal");
+        };
+        let mut text = String::new();
+        result.append_to(&mut text);
+        text
+    }
+
+    #[tokio::test]
+    async fn an_audience_has_one_execution_of_an_event() {
+        let (executions, count, event) = (Executions::default(), AtomicUsize::new(0), event());
+        let ask = |audience, event| {
+            let answer =
+                executions.answer(audience, event, Box::default(), || ready(numbered(&count)));
+            answer.map(text)
+        };
+        let first = ask(AUDIENCE, &event).await;
+        assert_eq!(ask(AUDIENCE, &event).await, first);
+        assert_ne!(ask(Audience::numbered(2), &event).await, first);
+        let another: Shared = Arc::new(1_u8);
+        assert_ne!(ask(AUDIENCE, &another).await, first);
+    }
+
+    #[tokio::test]
+    async fn an_execution_goes_on_without_the_one_who_began_it() {
+        let (executions, event) = (Executions::default(), event());
+        let slow = || async {
+            sleep(Duration::from_millis(20)).await;
+            Response::new(Value::from("late"))
+        };
+        let began = executions.answer(AUDIENCE, &event, Box::default(), slow);
+        assert!(began.now_or_never().is_none(), "and is not polled again");
+        let never = || -> BoxFuture<'static, Response> { Box::pin(pending()) };
+        let others = (0..3).map(|_| executions.answer(AUDIENCE, &event, Box::default(), never));
+        let answers = timeout(Duration::from_secs(5), join_all(others)).await;
+        for answer in answers.expect("nobody waits for ever") {
+            assert!(text(answer).contains("late"));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_failed_for_one_is_executed_for_each() {
+        let (executions, count, event) = (Executions::default(), AtomicUsize::new(0), event());
+        for n in 0..3 {
+            let execute = || {
+                let mut response = numbered(&count);
+                response
+                    .errors
+                    .push(ServerError::new("not for you", Some(Pos::default())));
+                ready(response)
+            };
+            let answer = executions.answer(AUDIENCE, &event, Box::default(), execute);
+            assert!(text(answer.await).contains(&format!("\"data\":{n}")));
+        }
+    }
+
+    #[tokio::test]
+    async fn one_that_panics_keeps_nobody_waiting() {
+        let (executions, count, event) = (Executions::default(), AtomicUsize::new(0), event());
+        let panics = || async {
+            tokio::task::yield_now().await;
+            panic!("on purpose");
+        };
+        let began = executions.answer(AUDIENCE, &event, Box::default(), panics);
+        assert!(began.now_or_never().is_none());
+        let execute = || ready(numbered(&count));
+        let answer = executions.answer(AUDIENCE, &event, Box::default(), execute);
+        let answer = timeout(Duration::from_secs(5), answer).await;
+        assert!(text(answer.expect("nobody waits for ever")).contains("\"data\":0"));
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_is_bounded() {
+        let (executions, count) = (Executions::default(), AtomicUsize::new(0));
+        let events: Vec<Shared> = (0..2 * QUEUES * KEPT)
+            .map(|n| -> Shared { Arc::new(n) })
+            .collect();
+        for event in &events {
+            let execute = || ready(numbered(&count));
+            let answer = executions.answer(AUDIENCE, event, Box::default(), execute);
+            answer.await;
+        }
+        let kept = executions
+            .0
+            .iter()
+            .map(|queue| queue.lock().expect("no panic").len());
+        assert!(kept.sum::<usize>() <= QUEUES * KEPT);
+    }
+}

@@ -25,5 +25,6 @@ mod presence;
 mod properties;
 mod receipts;
 mod sdl;
+mod sharing;
 mod typing;
 mod viewer_events;

@@ -33,7 +33,7 @@ async fn asked(app: &App, person: &Person, query: &str, variables: Value) -> (St
         .map(|error| {
             let path = error["path"]
                 .as_array()
-                .expect("an error of execution has a path");
+                .unwrap_or_else(|| panic!("an error of execution has a path: {error}"));
             path.iter()
                 .map(|part| {
                     part.as_str()
@@ -285,5 +285,27 @@ async fn a_mutation_that_fails_leaves_no_data_and_those_before_it_done() {
         1,
         "the first was executed: the specification has no undoing"
     );
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn the_default_value_of_a_variable_counts_for_directives_too() {
+    let app = App::sqlite().await;
+    let ann = app.person("Ann").await;
+    let query = "query($with: Boolean = true, $without: Boolean! = true) { viewer { user {
+        displayName @include(if: $with) avatarUrl @skip(if: $without)
+    } } }";
+    for (variables, expected) in [
+        (json!({}), r#"{"displayName":"Ann"}"#),
+        (json!({ "with": false }), "{}"),
+        (
+            json!({ "without": false }),
+            r#"{"displayName":"Ann","avatarUrl":null}"#,
+        ),
+    ] {
+        let expected = format!(r#"{{"viewer":{{"user":{expected}}}}}"#);
+        let (data, errors) = asked(&app, &ann, query, variables).await;
+        assert_eq!((data, errors.len()), (expected, 0));
+    }
     app.finish().await;
 }
