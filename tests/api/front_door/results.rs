@@ -293,7 +293,7 @@ async fn the_default_value_of_a_variable_counts_for_directives_too() {
     let app = App::sqlite().await;
     let ann = app.person("Ann").await;
     let query = "query($with: Boolean = true, $without: Boolean! = true) { viewer { user {
-        displayName @include(if: $with) avatarUrl @skip(if: $without)
+        __typename displayName @include(if: $with) avatarUrl @skip(if: $without)
     } } }";
     for (variables, expected) in [
         (json!({}), r#"{"displayName":"Ann"}"#),
