@@ -1,12 +1,19 @@
 //! Who may do what. A [`Membership`] is the proof that the actor belongs to a
 //! conversation; only this file makes one.
 
+use std::collections::HashMap;
+
 use backchannel_entities::{ConversationId, conversation, member};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, FromQueryResult as _,
+    IdenStatic as _, Iterable as _, QueryFilter, Statement,
+};
 
 use crate::conversations::{Conversation, ConversationKind};
 use crate::cx::Tx;
+use crate::db::in_list;
 use crate::members::{Member, Role};
+use crate::proofs::Claim;
 use crate::{Cx, Error, Result, UserId};
 
 /// Proof that the actor was a member when it was made; within a transaction that holds
@@ -36,6 +43,38 @@ impl Membership {
             conversation,
             member,
         })
+    }
+
+    /// Proves it for a stream that opens, together with others who come at the same time.
+    ///
+    /// # Errors
+    /// As [`Membership::prove`].
+    pub(crate) async fn prove_with_others(cx: &Cx, id: ConversationId) -> Result<Self> {
+        let user_id = cx.signed_in()?.user.id;
+        cx.handles().proofs.prove((id, user_id)).await
+    }
+
+    /// Those of the claims that are true.
+    pub(crate) async fn prove_all(
+        db: &DatabaseConnection,
+        claims: &[Claim],
+    ) -> Result<HashMap<Claim, Self>> {
+        let claims = in_list(claims);
+        let values = claims
+            .iter()
+            .flat_map(|(conversation_id, user_id)| [(*conversation_id).into(), (*user_id).into()]);
+        let sql = claimed_sql(claims.len());
+        let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
+        let mut proved = HashMap::with_capacity(claims.len());
+        for row in db.query_all_raw(statement).await? {
+            let membership = Self {
+                conversation: Conversation::from_query_result(&row, "c_")?,
+                member: Member::from_query_result(&row, "m_")?,
+            };
+            let claim = (membership.conversation.id, membership.member.user_id);
+            proved.insert(claim, membership);
+        }
+        Ok(proved)
     }
 
     /// Proves it for writing: locks the conversation first, so that the proof holds until
@@ -136,6 +175,33 @@ impl Membership {
             ))
         }
     }
+}
+
+/// The joins are CROSS for SQLite, which then keeps their order.
+fn claimed_sql(claims: usize) -> String {
+    let claimed: Vec<String> = (0..claims)
+        .map(|n| format!("(${}, ${})", 2 * n + 1, 2 * n + 2))
+        .collect();
+    let columns = |table: &str, names: Vec<String>| {
+        let columns = names
+            .iter()
+            .map(|name| format!(r#"{table}."{name}" AS "{table}_{name}""#));
+        columns.collect::<Vec<_>>().join(", ")
+    };
+    let of_member = member::Column::iter().map(|column| column.as_str().to_owned());
+    let of_conversation = conversation::Column::iter().map(|column| column.as_str().to_owned());
+    format!(
+        r#"
+WITH claimed("conversation_id", "user_id") AS (VALUES {claimed})
+SELECT {member}, {conversation}
+FROM claimed w CROSS JOIN "members" m CROSS JOIN "conversations" c
+WHERE m."conversation_id" = w."conversation_id" AND m."user_id" = w."user_id" AND m."left_at" IS NULL
+  AND c."id" = m."conversation_id"
+"#,
+        claimed = claimed.join(", "),
+        member = columns("m", of_member.collect()),
+        conversation = columns("c", of_conversation.collect()),
+    )
 }
 
 /// The membership of a user, ended or not.

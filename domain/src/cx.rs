@@ -25,6 +25,7 @@ use crate::event::Event;
 use crate::limits;
 use crate::passwords::Passwords;
 use crate::presence::{self, Devices};
+use crate::proofs::Proofs;
 use crate::sessions::SignedIn;
 use crate::stamps::Stamps;
 use crate::tokens::AccessTokens;
@@ -58,6 +59,7 @@ pub struct Domain(pub(crate) Arc<Handles>);
 pub(crate) struct Handles {
     pub(crate) db: Db,
     pub(crate) bus: Bus,
+    pub(crate) proofs: Proofs,
     pub(crate) clock: Clock,
     pub(crate) devices: Arc<Devices>,
     pub(crate) passwords: Passwords,
@@ -76,6 +78,7 @@ impl Domain {
         let bus = Bus::start(db.clone(), clock.clone(), settings.redis_url.as_deref()).await?;
         let domain = Self(Arc::new(Handles {
             bus,
+            proofs: Proofs::start(&db.reader),
             devices: Devices::new(clock.clone()),
             passwords: Passwords::new()?,
             access_tokens: AccessTokens::new(&settings.jwt_secret, settings.access_token_lifetime),

@@ -35,6 +35,7 @@ pub mod messages;
 pub mod page;
 mod passwords;
 pub mod presence;
+mod proofs;
 pub mod receipts;
 pub mod sessions;
 mod stamps;

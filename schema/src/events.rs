@@ -234,8 +234,8 @@ impl EventsSubscription {
         let events = streaming::each(ctx, async {
             cx.signed_in()?;
             let id = ConversationId::parse(&conversation_id)?;
-            let start = feed::conversation_events(cx, id, after.map(Into::into));
-            Ok(admission.in_turn(start).await?)
+            let after = after.map(Into::into);
+            Ok(feed::conversation_events(cx, id, after, admission).await?)
         });
         Ok(events
             .await?

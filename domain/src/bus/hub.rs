@@ -215,6 +215,10 @@ impl Hub {
         }
     }
 
+    pub(super) fn is_open(&self) -> bool {
+        self.opened.initialized()
+    }
+
     fn live(&self) -> &broadcast::Sender<Arc<Event>> {
         self.live.get_or_init(|| broadcast::channel(LIVE).0)
     }

@@ -169,6 +169,12 @@ impl Bus {
         &self.0.reader
     }
 
+    /// Whether somebody follows a conversation here, so that to follow it costs nothing more.
+    pub(crate) fn is_followed(&self, id: ConversationId) -> bool {
+        let hub = self.0.local.hubs.get(&id);
+        hub.is_some_and(|hub| hub.is_open())
+    }
+
     /// Follows a conversation's events from now on.
     pub(crate) async fn follow(&self, id: ConversationId) -> Result<Following> {
         self.0.follow(id).await

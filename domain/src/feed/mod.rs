@@ -21,6 +21,7 @@ use futures_util::Stream;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::access::Membership;
+use crate::admission::Admission;
 use crate::bus::Following;
 use crate::event::{Event, EventKind};
 use crate::{Cx, Error, Result};
@@ -35,6 +36,7 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// Every durable event of a conversation with a seq greater than `after`, in order, then
 /// those to come; without `after`, only those to come. Ends when the viewer is removed.
+/// What is not open on this node yet is opened in a turn of `admission`.
 ///
 /// # Errors
 /// [`Error::NotFound`] to anyone but members; [`Error::BadInput`] for a position that is
@@ -43,13 +45,21 @@ pub async fn conversation_events(
     cx: &Cx,
     id: ConversationId,
     after: Option<i64>,
+    admission: &Admission,
 ) -> Result<impl Stream<Item = Arc<Event>> + Send + use<>> {
     let viewer = cx.signed_in()?.user.id;
-    Membership::prove(cx, id).await?;
-    let following = cx.handles().bus.follow(id).await?;
-    // Proved once more now that nothing can be missed: a removal between the two would
-    // otherwise lie in front of what is streamed, and end nothing.
-    let last_seq = Membership::prove(cx, id).await?.conversation.last_seq;
+    let bus = &cx.handles().bus;
+    let following = if bus.is_followed(id) {
+        bus.follow(id).await?
+    } else {
+        // Nothing is opened for a stranger.
+        Membership::prove_with_others(cx, id).await?;
+        admission.in_turn(bus.follow(id)).await?
+    };
+    // Now that nothing can be missed: a removal before this would otherwise lie in front of
+    // what is streamed, and end nothing.
+    let membership = Membership::prove_with_others(cx, id).await?;
+    let last_seq = membership.conversation.last_seq;
     let after = match after {
         None => last_seq,
         Some(after) if (0..=last_seq).contains(&after) => after,
