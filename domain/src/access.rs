@@ -81,15 +81,6 @@ impl Membership {
     /// the commit.
     pub(crate) async fn lock(tx: &Tx, user_id: UserId, id: ConversationId) -> Result<Self> {
         let conversation = tx.lock(id).await?;
-        Self::of_locked(tx, user_id, conversation).await
-    }
-
-    /// Proves it for a conversation whose lock the transaction holds already.
-    pub(crate) async fn of_locked(
-        tx: &Tx,
-        user_id: UserId,
-        conversation: Conversation,
-    ) -> Result<Self> {
         let member = find(&tx.db, conversation.id, user_id).await?;
         match member {
             Some(member) if member.left_at.is_none() => Ok(Self {
@@ -138,10 +129,7 @@ impl Membership {
 
     /// Whether the actor may send messages.
     pub(crate) fn may_send(&self) -> Result<()> {
-        if self.conversation.kind == ConversationKind::Channel && self.member.role == Role::Member {
-            return Err(Error::Forbidden("only owners and admins send to a channel"));
-        }
-        Ok(())
+        may_send(self.conversation.kind, self.member.role)
     }
 
     /// Whether the actor may start a call.
@@ -202,6 +190,22 @@ WHERE m."conversation_id" = w."conversation_id" AND m."user_id" = w."user_id" AN
         member = columns("m", of_member.collect()),
         conversation = columns("c", of_conversation.collect()),
     )
+}
+
+/// Whether members of this role may send messages to a conversation of this kind. It is decided
+/// by nothing else, so that a statement can decide it too; see [`senders`].
+pub(crate) fn may_send(kind: ConversationKind, role: Role) -> Result<()> {
+    if kind == ConversationKind::Channel && role == Role::Member {
+        return Err(Error::Forbidden("only owners and admins send to a channel"));
+    }
+    Ok(())
+}
+
+/// Every kind of conversation with every role that may send to it.
+pub(crate) fn senders() -> impl Iterator<Item = (ConversationKind, Role)> {
+    ConversationKind::iter()
+        .flat_map(|kind| Role::iter().map(move |role| (kind, role)))
+        .filter(|(kind, role)| may_send(*kind, *role).is_ok())
 }
 
 /// The membership of a user, ended or not.

@@ -110,6 +110,7 @@ pub async fn create(cx: &Cx, new: NewConversation) -> Result<Conversation> {
                     last_seq: Set(0),
                     last_active_at: Set(now),
                     stamp: Set(tx.stamp().await?),
+                    members_seq: Set(0),
                 };
                 let conversation = row.insert(&tx.db).await.map_err(taken)?;
                 found(tx, &conversation, owner, &members).await?;

@@ -1,35 +1,30 @@
 //! [`Domain`]: the handles a node has. [`Cx`]: these and who acts. [`Tx`]: a change in
 //! the making.
 
+mod tx;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use backchannel_entities::{
-    ConversationId, SessionId, Timestamp, UserId, conversation, conversation_event,
-};
 use futures_util::future::BoxFuture;
-use sea_orm::sea_query::{Asterisk, Expr, Func, Query};
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, ExprTrait,
-    FromQueryResult, QuerySelect,
-};
-use tokio::sync::OnceCell;
+use sea_orm::{DatabaseConnection, QueryResult, Statement};
 use tracing::Instrument as _;
 
-use crate::bus::{Advance, Bus, News, UserNotice};
+use crate::bus::{Bus, News};
 use crate::calls;
 use crate::clock::Clock;
 use crate::db::{DatabaseUrl, Db, Plan, RanFor, StatementLog, as_upkeep};
 use crate::error::Unauthenticated;
 use crate::event::Event;
-use crate::limits;
+use crate::messages::SendQueue;
 use crate::passwords::Passwords;
 use crate::presence::{self, Devices};
 use crate::proofs::Proofs;
 use crate::sessions::SignedIn;
-use crate::stamps::Stamps;
 use crate::tokens::AccessTokens;
 use crate::{Error, Result};
+
+pub(crate) use self::tx::{Failure, Tx};
 
 /// What the domain must be told; the server's configuration fills it.
 #[derive(Clone, Debug)]
@@ -64,7 +59,29 @@ pub(crate) struct Handles {
     pub(crate) devices: Arc<Devices>,
     pub(crate) passwords: Passwords,
     pub(crate) access_tokens: AccessTokens,
+    pub(crate) sends: SendQueue,
     pub(crate) settings: Settings,
+}
+
+impl Handles {
+    /// Runs a statement that is a transaction by itself, then publishes the event that `made`
+    /// reads from its row. No row means that nothing happened.
+    pub(crate) async fn write_in_one(
+        &self,
+        statement: Statement,
+        made: impl FnOnce(&QueryResult) -> Result<Event>,
+    ) -> Result<Option<Arc<Event>>> {
+        let rows = self.db.run_alone(statement).await?;
+        let Some(row) = rows.first() else {
+            return Ok(None);
+        };
+        let event = Arc::new(made(row)?);
+        self.bus.publish(News {
+            events: vec![Arc::clone(&event)],
+            ..News::default()
+        });
+        Ok(Some(event))
+    }
 }
 
 impl Domain {
@@ -82,6 +99,7 @@ impl Domain {
             devices: Devices::new(clock.clone()),
             passwords: Passwords::new()?,
             access_tokens: AccessTokens::new(&settings.jwt_secret, settings.access_token_lifetime),
+            sends: SendQueue::new(db.stamps),
             db,
             clock,
             settings,
@@ -230,25 +248,14 @@ impl Cx {
     {
         let domain = self.domain.clone();
         let transaction = async move {
-            let handles = &domain.0;
-            let mut tx = Tx {
-                db: handles.db.begin().await?,
-                clock: handles.clock.clone(),
-                stamps: handles.db.stamps,
-                stamp: OnceCell::new(),
-                news: News::default(),
-            };
+            let mut tx = Tx::begin(&domain.0).await?;
             match work(&mut tx).await {
                 Ok(value) => {
-                    tx.db.commit().await?;
-                    handles.bus.publish(tx.news);
+                    tx.commit(&domain.0).await?;
                     Ok(value)
                 }
                 Err(error) => {
-                    // A connection that cannot roll back is closed, which rolls back.
-                    if let Err(failure) = tx.db.rollback().await {
-                        tracing::debug!(%failure, "rolling back failed");
-                    }
+                    tx.roll_back().await;
                     Err(error)
                 }
             }
@@ -258,106 +265,5 @@ impl Cx {
             RanFor::Upkeep => tokio::spawn(as_upkeep(transaction.in_current_span())),
         };
         task.await.map_err(Error::internal)?
-    }
-}
-
-/// An open transaction, and what is to be published once it has committed.
-pub(crate) struct Tx {
-    pub(crate) db: DatabaseTransaction,
-    clock: Clock,
-    stamps: Stamps,
-    stamp: OnceCell<i64>,
-    news: News,
-}
-
-impl Tx {
-    /// The present instant. What happens in a conversation happens at the `last_active_at`
-    /// that [`Tx::allocate`] answers, which never runs backwards.
-    pub(crate) fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-
-    /// Locks the conversation until the end of the transaction. SQLite has no row locks
-    /// and needs none: its one writer holds them all.
-    pub(crate) async fn lock(&self, id: ConversationId) -> Result<conversation::Model> {
-        conversation::Entity::find_by_id(id)
-            .lock_exclusive()
-            .one(&self.db)
-            .await?
-            .ok_or(Error::NotFound("conversation"))
-    }
-
-    /// Locks the conversation and takes its next `count` positions. Answers the
-    /// conversation as it is afterwards: the positions are the last `count` up to its
-    /// `last_seq`.
-    pub(crate) async fn allocate(
-        &self,
-        id: ConversationId,
-        count: i64,
-    ) -> Result<conversation::Model> {
-        use conversation::Column;
-        // The lock may be long in coming; time must not run backwards over the sequence.
-        let latest = Func::greatest([Expr::col(Column::LastActiveAt), Expr::value(self.now())]);
-        let mut returned = vec![Expr::col(Asterisk)];
-        let own = match self.stamps.sql() {
-            Some(sql) => {
-                returned.push(Expr::cust(format!(r#"{sql} AS "own_stamp""#)));
-                Expr::cust(sql)
-            }
-            None => Expr::value(self.stamp().await?),
-        };
-        let greatest = Func::greatest([Expr::col(Column::Stamp), own]);
-        let update = Query::update()
-            .table(conversation::Entity)
-            .value(Column::LastSeq, Expr::col(Column::LastSeq).add(count))
-            .value(Column::LastActiveAt, latest)
-            .value(Column::Stamp, greatest)
-            .and_where(Column::Id.eq(id))
-            .and_where(Column::LastSeq.lte(limits::SEQ - count))
-            .returning(Query::returning().exprs(returned))
-            .take();
-        let row = self.db.query_one(&update).await?;
-        let row = row.ok_or(Error::NotFound("conversation"))?;
-        if self.stamps.sql().is_some() {
-            // An error means that it is known already.
-            let _ = self.stamp.set(row.try_get("", "own_stamp")?);
-        }
-        Ok(conversation::Model::from_query_result(&row, "")?)
-    }
-
-    /// The transaction's stamp. After [`Tx::allocate`] it is at hand.
-    pub(crate) async fn stamp(&self) -> Result<i64> {
-        let ask = || self.stamps.take(&self.db);
-        self.stamp.get_or_try_init(ask).await.copied()
-    }
-
-    /// Writes the events' rows and publishes the events after the commit: the one way for
-    /// an event to come into being.
-    pub(crate) async fn record(&mut self, events: Vec<Event>) -> Result<()> {
-        let rows: Vec<_> = events.iter().filter_map(Event::row).collect();
-        if !rows.is_empty() {
-            conversation_event::Entity::insert_many(rows)
-                .exec_without_returning(&self.db)
-                .await?;
-        }
-        self.news.events.extend(events.into_iter().map(Arc::new));
-        Ok(())
-    }
-
-    /// Tells a user's own streams something, on whichever node they are, once the
-    /// transaction has committed.
-    pub(crate) fn tell(&mut self, user_id: UserId, notice: UserNotice) {
-        self.news.notices.push((user_id, notice));
-    }
-
-    /// Tells streams of receipts how far a member has come, once the transaction has
-    /// committed.
-    pub(crate) fn advance(&mut self, id: ConversationId, advance: Advance) {
-        self.news.advances.push((id, advance));
-    }
-
-    /// Ends the streams and sockets of a session once the transaction has committed.
-    pub(crate) fn end_session(&mut self, session_id: SessionId) {
-        self.news.ended.push(session_id);
     }
 }

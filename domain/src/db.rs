@@ -11,8 +11,8 @@ use sea_orm::sea_query::{Asterisk, Query, UnionType};
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
-    DbErr, EntityTrait, FromQueryResult, QueryTrait, Select, SqliteTransactionMode, Statement,
-    TransactionOptions, TransactionTrait,
+    DbErr, EntityTrait, FromQueryResult, QueryResult, QueryTrait, Select, SqliteTransactionMode,
+    Statement, TransactionOptions, TransactionTrait,
 };
 
 use crate::stamps::Stamps;
@@ -114,6 +114,13 @@ impl Db {
             ..TransactionOptions::default()
         };
         self.writer.begin_with_options(options).await
+    }
+
+    /// Runs one statement that changes something, as a transaction by itself. All rows are read
+    /// though one is expected: the first is sent before the commit, and the failure of that after
+    /// it.
+    pub(crate) async fn run_alone(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.writer.query_all_raw(statement).await
     }
 
     pub(crate) fn backend(&self) -> DbBackend {

@@ -52,6 +52,19 @@ pub enum EventKind {
 }
 
 impl Event {
+    /// Whether it changed who is a member or what members may do.
+    pub(crate) fn changes_members(&self) -> bool {
+        match self.kind {
+            EventKind::MemberJoined(_)
+            | EventKind::MemberLeft(_)
+            | EventKind::MemberRoleChanged(_) => true,
+            EventKind::MessageSent(_)
+            | EventKind::MessageEdited(_)
+            | EventKind::MessageDeleted(_)
+            | EventKind::CallEnded(_) => false,
+        }
+    }
+
     /// Its row in the event table; a sent message is its own row.
     pub(crate) fn row(&self) -> Option<conversation_event::ActiveModel> {
         use conversation_event::Kind;

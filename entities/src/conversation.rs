@@ -44,6 +44,9 @@ pub struct Model {
     /// Where its newest durable event stands in the order of commits; see
     /// `domain::stamps`.
     pub stamp: i64,
+    /// Position of the newest event that changed who is a member or what members may do; 0
+    /// while there is none.
+    pub members_seq: i64,
 }
 
 /// None is needed from this side.

@@ -13,6 +13,7 @@ mod m20261120_000002_stamps;
 mod m20261120_000003_receipts;
 mod m20261120_000004_presence;
 mod m20261120_000005_calls;
+mod m20261120_000006_members_seq;
 
 /// The whole history, oldest first.
 pub struct Migrator;
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261120_000003_receipts::Migration),
             Box::new(m20261120_000004_presence::Migration),
             Box::new(m20261120_000005_calls::Migration),
+            Box::new(m20261120_000006_members_seq::Migration),
         ]
     }
 }

@@ -22,7 +22,7 @@ mod user;
 mod viewer;
 mod watched;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -143,15 +143,9 @@ impl Bus {
     pub(crate) fn publish(&self, news: News) {
         if let Some(redis) = &self.0.redis {
             // One notice a conversation: the highest seq stands for those before it.
-            for (index, event) in news.events.iter().enumerate() {
-                let later = &news.events[index + 1..];
-                if !later
-                    .iter()
-                    .any(|later| later.conversation_id == event.conversation_id)
-                {
-                    let topic = Topic::Conversation(event.conversation_id);
-                    redis.tell(topic, &ConversationNotice::Seq(event.seq));
-                }
+            let seqs = news.events.iter().map(|e| (e.conversation_id, e.seq));
+            for (id, seq) in seqs.collect::<HashMap<_, _>>() {
+                redis.tell(Topic::Conversation(id), &ConversationNotice::Seq(seq));
             }
             self.0.outbox.put(redis, news.advances.clone());
             for (user_id, notice) in &news.notices {

@@ -1,4 +1,11 @@
 //! What is said: sending, editing, deleting and reading messages.
+//!
+//! Sending goes through the node's [`queue`], which lets sends that meet commit together: as a
+//! [`batch`], by a few [`statements`].
+
+mod batch;
+mod queue;
+mod statements;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,13 +13,10 @@ use std::sync::Arc;
 use backchannel_entities::{ConversationId, MessageId, UserId, member, message};
 use sea_orm::sea_query::Order;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, JoinType, QueryFilter, QueryOrder, QuerySelect,
-    Set, TryInsertResult,
+    ActiveModelTrait, ColumnTrait, EntityTrait, JoinType, QueryFilter, QueryOrder, QuerySelect, Set,
 };
-use sha2::{Digest, Sha256};
 
 use crate::access::Membership;
-use crate::clock::new_id;
 use crate::cx::Tx;
 use crate::db::{in_list, page_of_each};
 use crate::event::{Event, EventKind};
@@ -20,6 +24,9 @@ use crate::page::{End, Page, PageRequest};
 use crate::users::User;
 use crate::{Cx, Error, Result, limits};
 
+use self::batch::Outgoing;
+
+pub(crate) use self::queue::SendQueue;
 pub use backchannel_entities::message::Model as Message;
 
 /// A message to send, checked.
@@ -49,19 +56,6 @@ impl NewMessage {
             client_message_id,
         })
     }
-
-    /// Tells a retry from another message under the same key. Salted with the key, so that
-    /// equal texts do not show as equal rows.
-    fn digest(&self) -> Option<Vec<u8>> {
-        let key = self.client_message_id.as_ref()?;
-        let mut digest = Sha256::new();
-        digest.update(self.conversation_id.0.as_bytes());
-        // Lengths keep the fields apart.
-        digest.update(u64::try_from(key.len()).unwrap_or(u64::MAX).to_be_bytes());
-        digest.update(key.as_bytes());
-        digest.update(self.text.as_bytes());
-        Some(digest.finalize().to_vec())
-    }
 }
 
 /// Sends a message; answers once it is durable. The same key of the same sender again, on
@@ -69,94 +63,12 @@ impl NewMessage {
 ///
 /// # Errors
 /// [`Error::NotFound`] when the conversation does not exist for the actor;
-/// [`Error::Conflict`] when the key was used for other content.
+/// [`Error::Forbidden`] to one who may not send there; [`Error::Conflict`] when the key was used
+/// for other content; [`Error::RateLimited`] when too many sends wait already, or this one has
+/// waited too long; [`Error::Internal`] also when it is not known whether it was sent.
 pub async fn send(cx: &Cx, new: NewMessage) -> Result<Arc<Message>> {
     let sender = Arc::clone(&cx.signed_in()?.user);
-    let (sender_id, digest) = (sender.id, new.digest());
-    let retry = new.client_message_id.clone().zip(digest.clone());
-    let sent = cx.write(move |tx| Box::pin(async move { append(tx, sender, new, digest).await }));
-    match (sent.await, retry) {
-        // Rolled back, and with it the position that was taken.
-        (Err(Error::Conflict { .. }), Some((key, digest))) => {
-            find_first(cx, sender_id, key, digest).await
-        }
-        (sent, _) => sent,
-    }
-}
-
-const KEY_TAKEN: Error = Error::Conflict {
-    field: Some("clientMessageId"),
-    message: "this clientMessageId was used for another message",
-};
-
-/// Appends the message at the conversation's next position; [`KEY_TAKEN`] when the sender
-/// has used the key before.
-async fn append(
-    tx: &mut Tx,
-    sender: Arc<User>,
-    new: NewMessage,
-    digest: Option<Vec<u8>>,
-) -> Result<Arc<Message>> {
-    // Taking the position also takes the lock, under which membership is then proved.
-    let conversation = tx.allocate(new.conversation_id, 1).await?;
-    let membership = Membership::of_locked(tx, sender.id, conversation).await?;
-    membership.may_send()?;
-    let message = Message {
-        id: MessageId(new_id()),
-        conversation_id: new.conversation_id,
-        seq: membership.conversation.last_seq,
-        sender_id: Some(sender.id),
-        client_message_id: new.client_message_id,
-        digest,
-        text: Some(new.text),
-        created_at: membership.conversation.last_active_at,
-        edited_at: None,
-        deleted_at: None,
-        stamp: tx.stamp().await?,
-    };
-    let row = message::ActiveModel::from(message.clone()).reset_all();
-    let key = [message::Column::SenderId, message::Column::ClientMessageId];
-    let inserted = message::Entity::insert(row)
-        .on_conflict_do_nothing_on(key)
-        .exec_without_returning(&tx.db)
-        .await?;
-    match inserted {
-        TryInsertResult::Inserted(1..) => {}
-        TryInsertResult::Inserted(0) | TryInsertResult::Empty | TryInsertResult::Conflicted => {
-            return Err(KEY_TAKEN);
-        }
-    }
-    let message = Arc::new(message);
-    let event = Event {
-        conversation_id: message.conversation_id,
-        seq: message.seq,
-        at: message.created_at,
-        actor_id: message.sender_id,
-        stamp: message.stamp,
-        kind: EventKind::MessageSent(Arc::clone(&message)),
-        users: [sender].into(),
-    };
-    tx.record(vec![event]).await?;
-    Ok(message)
-}
-
-async fn find_first(
-    cx: &Cx,
-    sender_id: UserId,
-    key: String,
-    digest: Vec<u8>,
-) -> Result<Arc<Message>> {
-    let first = message::Entity::find()
-        .filter(message::Column::SenderId.eq(sender_id))
-        .filter(message::Column::ClientMessageId.eq(key))
-        .one(cx.read())
-        .await?
-        .ok_or(Error::NotFound("message"))?;
-    if first.digest.as_ref() == Some(&digest) {
-        Ok(Arc::new(first))
-    } else {
-        Err(KEY_TAKEN)
-    }
+    SendQueue::send(cx.domain(), Outgoing::new(sender, new)).await
 }
 
 /// Gives a message another text. The text it has already is no change.

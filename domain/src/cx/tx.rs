@@ -1,0 +1,190 @@
+//! A change in the making: one transaction, and what is to be told of it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use backchannel_entities::{
+    ConversationId, SessionId, Timestamp, UserId, conversation, conversation_event,
+};
+use sea_orm::sea_query::{Asterisk, Expr, Func, Query};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, FromQueryResult,
+    QueryFilter, QuerySelect,
+};
+use tokio::sync::OnceCell;
+
+use crate::bus::{Advance, News, UserNotice};
+use crate::clock::Clock;
+use crate::event::Event;
+use crate::limits;
+use crate::stamps::Stamps;
+use crate::{Error, Result};
+
+use super::Handles;
+
+/// An open transaction, and what is to be published once it has committed.
+pub(crate) struct Tx {
+    pub(crate) db: DatabaseTransaction,
+    clock: Clock,
+    stamps: Stamps,
+    stamp: OnceCell<i64>,
+    news: News,
+}
+
+/// Why a transaction did not commit, or may not have.
+#[derive(Clone, Debug)]
+pub(crate) enum Failure {
+    /// Nothing of it remains: COMMIT was never sent.
+    RolledBack(Error),
+    /// COMMIT was sent and not answered, or not well. Whether it took effect is in the database.
+    Unknown(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::RolledBack(error)
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::RolledBack(error) | Failure::Unknown(error) => error,
+        }
+    }
+}
+
+impl Tx {
+    /// Opens one. `Cx::write` is the caller; besides it, sends that commit together.
+    pub(crate) async fn begin(handles: &Handles) -> Result<Self> {
+        Ok(Self {
+            db: handles.db.begin().await?,
+            clock: handles.clock.clone(),
+            stamps: handles.db.stamps,
+            stamp: OnceCell::new(),
+            news: News::default(),
+        })
+    }
+
+    /// Commits, then publishes what was recorded.
+    pub(crate) async fn commit(self, handles: &Handles) -> Result<(), Failure> {
+        let committed = self.db.commit().await;
+        committed.map_err(|error| Failure::Unknown(error.into()))?;
+        handles.bus.publish(self.news);
+        Ok(())
+    }
+
+    /// Leaves everything as it was.
+    pub(crate) async fn roll_back(self) {
+        // A connection that cannot roll back is closed, which rolls back.
+        if let Err(failure) = self.db.rollback().await {
+            tracing::debug!(%failure, "rolling back failed");
+        }
+    }
+
+    /// The present instant. What happens in a conversation happens at the `last_active_at`
+    /// that [`Tx::allocate`] answers, which never runs backwards.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Locks the conversation until the end of the transaction. SQLite has no row locks
+    /// and needs none: its one writer holds them all.
+    pub(crate) async fn lock(&self, id: ConversationId) -> Result<conversation::Model> {
+        conversation::Entity::find_by_id(id)
+            .lock_exclusive()
+            .one(&self.db)
+            .await?
+            .ok_or(Error::NotFound("conversation"))
+    }
+
+    /// Locks the conversation and takes its next `count` positions. Answers the
+    /// conversation as it is afterwards: the positions are the last `count` up to its
+    /// `last_seq`.
+    pub(crate) async fn allocate(
+        &self,
+        id: ConversationId,
+        count: i64,
+    ) -> Result<conversation::Model> {
+        use conversation::Column;
+        // The lock may be long in coming; time must not run backwards over the sequence.
+        let latest = Func::greatest([Expr::col(Column::LastActiveAt), Expr::value(self.now())]);
+        let mut returned = vec![Expr::col(Asterisk)];
+        let own = match self.stamps.sql() {
+            Some(sql) => {
+                returned.push(Expr::cust(format!(r#"{sql} AS "own_stamp""#)));
+                Expr::cust(sql)
+            }
+            None => Expr::value(self.stamp().await?),
+        };
+        let greatest = Func::greatest([Expr::col(Column::Stamp), own]);
+        let update = Query::update()
+            .table(conversation::Entity)
+            .value(Column::LastSeq, Expr::col(Column::LastSeq).add(count))
+            .value(Column::LastActiveAt, latest)
+            .value(Column::Stamp, greatest)
+            .and_where(Column::Id.eq(id))
+            .and_where(Column::LastSeq.lte(limits::SEQ - count))
+            .returning(Query::returning().exprs(returned))
+            .take();
+        let row = self.db.query_one(&update).await?;
+        let row = row.ok_or(Error::NotFound("conversation"))?;
+        if self.stamps.sql().is_some() {
+            self.know_stamp(row.try_get("", "own_stamp")?);
+        }
+        Ok(conversation::Model::from_query_result(&row, "")?)
+    }
+
+    /// The transaction's stamp. After [`Tx::allocate`] it is at hand.
+    pub(crate) async fn stamp(&self) -> Result<i64> {
+        let ask = || self.stamps.take(&self.db);
+        self.stamp.get_or_try_init(ask).await.copied()
+    }
+
+    /// Takes the stamp that a statement of this transaction has brought along.
+    pub(crate) fn know_stamp(&self, stamp: i64) {
+        // An error means that it is known already.
+        let _ = self.stamp.set(stamp);
+    }
+
+    /// Writes the events' rows and publishes the events after the commit: the one way for
+    /// an event to come into being, but for a message that is sent in one statement.
+    pub(crate) async fn record(&mut self, events: Vec<Event>) -> Result<()> {
+        let rows: Vec<_> = events.iter().filter_map(Event::row).collect();
+        if !rows.is_empty() {
+            conversation_event::Entity::insert_many(rows)
+                .exec_without_returning(&self.db)
+                .await?;
+        }
+        let changes = events.iter().filter(|event| event.changes_members());
+        let last_changes: HashMap<_, _> = changes
+            .map(|event| (event.conversation_id, event.seq))
+            .collect();
+        for (id, seq) in last_changes {
+            conversation::Entity::update_many()
+                .col_expr(conversation::Column::MembersSeq, Expr::value(seq))
+                .filter(conversation::Column::Id.eq(id))
+                .exec(&self.db)
+                .await?;
+        }
+        self.news.events.extend(events.into_iter().map(Arc::new));
+        Ok(())
+    }
+
+    /// Tells a user's own streams something, on whichever node they are, once the
+    /// transaction has committed.
+    pub(crate) fn tell(&mut self, user_id: UserId, notice: UserNotice) {
+        self.news.notices.push((user_id, notice));
+    }
+
+    /// Tells streams of receipts how far a member has come, once the transaction has
+    /// committed.
+    pub(crate) fn advance(&mut self, id: ConversationId, advance: Advance) {
+        self.news.advances.push((id, advance));
+    }
+
+    /// Ends the streams and sockets of a session once the transaction has committed.
+    pub(crate) fn end_session(&mut self, session_id: SessionId) {
+        self.news.ended.push(session_id);
+    }
+}

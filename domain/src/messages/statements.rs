@@ -1,0 +1,342 @@
+//! The statements of sending. Each has one text however many messages it is for, because every
+//! text is a statement of its own to the connections' caches: lists come as arrays on Postgres,
+//! as JSON on SQLite.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use backchannel_entities::{ConversationId, MessageId, Timestamp};
+use sea_orm::{
+    ActiveEnum, ConnectionTrait, DbBackend, FromQueryResult, QueryResult, Statement, Value,
+};
+use serde_json::json;
+
+use crate::access;
+use crate::conversations::ConversationKind;
+use crate::cx::Tx;
+use crate::members::Role;
+use crate::stamps::Stamps;
+use crate::{Error, Result, limits};
+
+use super::Message;
+use super::batch::Outgoing;
+
+/// Those texts that are made when a node starts.
+#[derive(Debug)]
+pub(super) struct Texts {
+    one: String,
+    lock: String,
+}
+
+/// What is known of a send under the lock, if its sender is a member.
+pub(super) struct Found {
+    pub(super) kind: ConversationKind,
+    pub(super) role: Role,
+    /// Where the conversation has come to.
+    pub(super) place: Place,
+    /// What was sent first under the same key.
+    pub(super) first: Option<Message>,
+}
+
+/// A position in a conversation, and when it was taken.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) last_seq: i64,
+    pub(super) last_active_at: Timestamp,
+}
+
+impl Texts {
+    /// None on SQLite: its one writer does with constants.
+    pub(super) fn new(stamps: Stamps) -> Option<Self> {
+        let stamp = stamps.sql()?;
+        Some(Self {
+            one: one(&stamp),
+            lock: format!(
+                r#"
+SELECT "id", {stamp} AS "stamp" FROM "conversations"
+WHERE "id" = ANY($1) ORDER BY "id" FOR NO KEY UPDATE"#
+            ),
+        })
+    }
+
+    /// Sends a message if everything speaks for it; no row if anything does not.
+    pub(super) fn one(&self, id: MessageId, send: &Outgoing, now: Timestamp) -> Statement {
+        let new = &send.new;
+        let values = [
+            new.conversation_id.into(),
+            send.sender.id.into(),
+            new.client_message_id.clone().into(),
+            id.into(),
+            send.digest.clone().into(),
+            new.text.as_str().into(),
+            now.into(),
+        ];
+        Statement::from_sql_and_values(DbBackend::Postgres, &self.one, values)
+    }
+}
+
+/// Under READ COMMITTED a statement sees what was committed when it began, and of a row that it
+/// then had to wait for, what is committed now. So it sees a membership as it was, though
+/// somebody was removed while it waited for the conversation. `members_seq` tells: the one that
+/// was seen with the membership must still be that of the row once it is locked. If it is not,
+/// no row comes back, nothing is changed, and a transaction finds out.
+fn one(stamp: &str) -> String {
+    let allowed: Vec<String> = access::senders()
+        .map(|(kind, role)| format!("('{}', '{}')", kind.to_value(), role.to_value()))
+        .collect();
+    let (allowed, most) = (allowed.join(", "), limits::SEQ);
+    format!(
+        r#"
+WITH allowed AS MATERIALIZED (
+    SELECT c."members_seq" FROM "conversations" c
+    JOIN "members" m ON m."conversation_id" = c."id"
+    WHERE c."id" = $1 AND m."user_id" = $2 AND m."left_at" IS NULL
+      AND (c."kind", m."role") IN ({allowed})
+      AND NOT EXISTS (SELECT FROM "messages" f WHERE f."sender_id" = $2 AND f."client_message_id" = $3)
+), place AS (
+    UPDATE "conversations" c
+    SET "last_seq" = c."last_seq" + 1, "last_active_at" = greatest(c."last_active_at", $7),
+        "stamp" = greatest(c."stamp", {stamp})
+    FROM allowed
+    WHERE c."id" = $1 AND c."members_seq" = allowed."members_seq" AND c."last_seq" < {most}
+    RETURNING c."last_seq", c."last_active_at", {stamp} AS "stamp"
+)
+INSERT INTO "messages" ("id", "conversation_id", "seq", "sender_id", "client_message_id", "digest", "text", "created_at", "stamp")
+SELECT $4, $1, place."last_seq", $2, $3, $5, $6, place."last_active_at", place."stamp" FROM place
+RETURNING "seq", "created_at", "stamp"
+"#
+    )
+}
+
+/// Locks conversations in the order of their ids. Where there are several, those that somebody
+/// else has locked are left out: nobody waits for a lock while holding another, so that neither
+/// can nodes deadlock, nor does a conversation that is stuck hold up the rest. SQLite has
+/// locked everything already.
+pub(super) async fn lock(
+    tx: &Tx,
+    texts: Option<&Texts>,
+    ids: Vec<ConversationId>,
+) -> Result<HashSet<ConversationId>> {
+    let Some(Texts { lock, .. }) = texts else {
+        return Ok(ids.into_iter().collect());
+    };
+    let wait = if ids.len() == 1 { "" } else { " SKIP LOCKED" };
+    let statement = Statement::from_sql_and_values(
+        DbBackend::Postgres,
+        format!("{lock}{wait}"),
+        [uuids(ids.iter().map(|id| id.0))],
+    );
+    let rows = tx.db.query_all_raw(statement).await?;
+    let mut locked = HashSet::with_capacity(rows.len());
+    for row in &rows {
+        locked.insert(row.try_get("", "id")?);
+        tx.know_stamp(row.try_get("", "stamp")?);
+    }
+    Ok(locked)
+}
+
+/// Finds out what decides about each send: membership, the conversation's place, and what was
+/// sent under the same key. Not in the statement that locks, which would see what was before.
+pub(super) async fn find(tx: &Tx, sends: &[Outgoing]) -> Result<Vec<Option<Found>>> {
+    let ids = sends.iter().map(|send| send.new.conversation_id.0);
+    let senders = sends.iter().map(|send| send.sender.id.0);
+    let keys = sends.iter().map(|send| send.key().unwrap_or_default());
+    let backend = tx.db.get_database_backend();
+    let statement = if backend == DbBackend::Postgres {
+        let keys: Vec<String> = keys.map(str::to_owned).collect();
+        let values = [uuids(ids), uuids(senders), keys.into()];
+        Statement::from_sql_and_values(backend, FIND_POSTGRES, values)
+    } else {
+        let asked = ids.zip(senders).zip(keys);
+        let asked = asked.map(|((id, sender), key)| json!([id.simple(), sender.simple(), key]));
+        Statement::from_sql_and_values(backend, FIND_SQLITE, [list(asked)])
+    };
+    let rows = tx.db.query_all_raw(statement).await?;
+    let mut all: Vec<_> = sends.iter().map(|_| None).collect();
+    for row in &rows {
+        let index: i64 = row.try_get("", "index")?;
+        all[usize::try_from(index).map_err(Error::internal)?] = Some(found(row)?);
+    }
+    Ok(all)
+}
+
+fn found(row: &QueryResult) -> Result<Found> {
+    let first: Option<MessageId> = row.try_get("", "f_id")?;
+    Ok(Found {
+        kind: row.try_get("", "kind")?,
+        role: row.try_get("", "role")?,
+        place: Place {
+            last_seq: row.try_get("", "last_seq")?,
+            last_active_at: row.try_get("", "last_active_at")?,
+        },
+        first: first
+            .map(|_| Message::from_query_result(row, "f_"))
+            .transpose()?,
+    })
+}
+
+/// Moves conversations to their new places and inserts the messages that lie between.
+pub(super) async fn write(
+    tx: &Tx,
+    places: &HashMap<ConversationId, Place>,
+    messages: &[Arc<Message>],
+) -> Result<()> {
+    let backend = tx.db.get_database_backend();
+    let stamp = tx.stamp().await?;
+    let inserted = if backend == DbBackend::Postgres {
+        let mut values = columns_of_places(places);
+        values.push(stamp.into());
+        values.extend(columns_of_messages(messages));
+        let statement = Statement::from_sql_and_values(backend, WRITE_POSTGRES, values);
+        tx.db.execute_raw(statement).await?
+    } else {
+        let moved = places
+            .iter()
+            .map(|(id, place)| json!([id.0.simple(), place.last_seq, place.last_active_at]));
+        let moved = [list(moved), stamp.into()];
+        let statement = Statement::from_sql_and_values(backend, MOVE_SQLITE, moved);
+        tx.db.execute_raw(statement).await?;
+        let rows = [
+            list(messages.iter().map(|message| row(message))),
+            stamp.into(),
+        ];
+        let statement = Statement::from_sql_and_values(backend, INSERT_SQLITE, rows);
+        tx.db.execute_raw(statement).await?
+    };
+    if usize::try_from(inserted.rows_affected()) == Ok(messages.len()) {
+        Ok(())
+    } else {
+        let message = "not every message of a batch was inserted";
+        Err(Error::internal(std::io::Error::other(message)))
+    }
+}
+
+fn columns_of_places(places: &HashMap<ConversationId, Place>) -> Vec<Value> {
+    let seqs = places.values().map(|place| place.last_seq);
+    let times = places.values().map(|place| place.last_active_at.0);
+    vec![
+        uuids(places.keys().map(|id| id.0)),
+        seqs.collect::<Vec<i64>>().into(),
+        times.collect::<Vec<i64>>().into(),
+    ]
+}
+
+/// In the order of [`WRITE_POSTGRES`]. What is none is empty, which no key and no digest is:
+/// arrays with holes are more than sea-orm can pass.
+fn columns_of_messages(messages: &[Arc<Message>]) -> [Value; 8] {
+    let seqs = messages.iter().map(|message| message.seq);
+    let times = messages.iter().map(|message| message.created_at.0);
+    let senders = messages.iter().filter_map(|message| message.sender_id);
+    let keys = messages.iter().map(|m| m.client_message_id.clone());
+    let digests = messages.iter().map(|message| message.digest.clone());
+    let texts = messages.iter().map(|message| message.text.clone());
+    [
+        uuids(messages.iter().map(|message| message.id.0)),
+        uuids(messages.iter().map(|message| message.conversation_id.0)),
+        seqs.collect::<Vec<i64>>().into(),
+        uuids(senders.map(|id| id.0)),
+        keys.map(Option::unwrap_or_default)
+            .collect::<Vec<_>>()
+            .into(),
+        digests
+            .map(Option::unwrap_or_default)
+            .collect::<Vec<_>>()
+            .into(),
+        texts
+            .map(Option::unwrap_or_default)
+            .collect::<Vec<_>>()
+            .into(),
+        times.collect::<Vec<i64>>().into(),
+    ]
+}
+
+/// In the order of [`INSERT_SQLITE`].
+fn row(message: &Message) -> serde_json::Value {
+    let digest = message.digest.as_ref();
+    json!([
+        message.id.0.simple(),
+        message.conversation_id.0.simple(),
+        message.seq,
+        message.sender_id.map(|id| id.0.simple()),
+        message.client_message_id,
+        digest.map(|digest| hex(digest)),
+        message.text,
+        message.created_at,
+    ])
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn uuids(ids: impl Iterator<Item = uuid::Uuid>) -> Value {
+    ids.collect::<Vec<_>>().into()
+}
+
+fn list(items: impl Iterator<Item = serde_json::Value>) -> Value {
+    serde_json::Value::Array(items.collect()).to_string().into()
+}
+
+/// Each send is looked up by itself (that is what OFFSET 0 says): a join could be planned while
+/// the tables are small, by reading them whole, and be kept when they are not. No message has an
+/// empty key, which stands for none.
+const FIND_POSTGRES: &str = r#"
+SELECT s."n" - 1 AS "index", p."kind", p."role", p."last_seq", p."last_active_at",
+       f."id" AS "f_id", f."conversation_id" AS "f_conversation_id", f."seq" AS "f_seq",
+       f."sender_id" AS "f_sender_id", f."client_message_id" AS "f_client_message_id",
+       f."digest" AS "f_digest", f."text" AS "f_text", f."created_at" AS "f_created_at",
+       f."edited_at" AS "f_edited_at", f."deleted_at" AS "f_deleted_at", f."stamp" AS "f_stamp"
+FROM unnest($1, $2, $3) WITH ORDINALITY AS s("conversation_id", "sender_id", "key", "n")
+CROSS JOIN LATERAL (
+    SELECT c."kind", m."role", c."last_seq", c."last_active_at"
+    FROM "conversations" c JOIN "members" m ON m."conversation_id" = c."id"
+    WHERE c."id" = s."conversation_id" AND m."user_id" = s."sender_id" AND m."left_at" IS NULL
+    OFFSET 0
+) p
+LEFT JOIN LATERAL (
+    SELECT * FROM "messages" f
+    WHERE f."sender_id" = s."sender_id" AND f."client_message_id" = s."key"
+    OFFSET 0
+) f ON true
+"#;
+
+/// The joins are CROSS for SQLite, which then keeps their order.
+const FIND_SQLITE: &str = r#"
+SELECT s."key" AS "index", c."kind", m."role", c."last_seq", c."last_active_at",
+       f."id" AS "f_id", f."conversation_id" AS "f_conversation_id", f."seq" AS "f_seq",
+       f."sender_id" AS "f_sender_id", f."client_message_id" AS "f_client_message_id",
+       f."digest" AS "f_digest", f."text" AS "f_text", f."created_at" AS "f_created_at",
+       f."edited_at" AS "f_edited_at", f."deleted_at" AS "f_deleted_at", f."stamp" AS "f_stamp"
+FROM json_each($1) s CROSS JOIN "conversations" c CROSS JOIN "members" m
+LEFT JOIN "messages" f ON f."sender_id" = m."user_id" AND f."client_message_id" = s."value" ->> 2
+WHERE c."id" = unhex(s."value" ->> 0) AND m."conversation_id" = c."id"
+  AND m."user_id" = unhex(s."value" ->> 1) AND m."left_at" IS NULL
+"#;
+
+const WRITE_POSTGRES: &str = r#"
+WITH moved AS (
+    UPDATE "conversations" c
+    SET "last_seq" = p."last_seq", "last_active_at" = p."last_active_at",
+        "stamp" = greatest(c."stamp", $4)
+    FROM unnest($1, $2, $3) AS p("id", "last_seq", "last_active_at")
+    WHERE c."id" = p."id"
+)
+INSERT INTO "messages" ("id", "conversation_id", "seq", "sender_id", "client_message_id", "digest", "text", "created_at", "stamp")
+SELECT m."id", m."conversation_id", m."seq", m."sender_id", nullif(m."key", ''), nullif(m."digest", ''), m."text", m."at", $4
+FROM unnest($5, $6, $7, $8, $9, $10, $11, $12)
+  AS m("id", "conversation_id", "seq", "sender_id", "key", "digest", "text", "at")
+"#;
+
+const MOVE_SQLITE: &str = r#"
+UPDATE "conversations"
+SET "last_seq" = p."value" ->> 1, "last_active_at" = p."value" ->> 2, "stamp" = max("stamp", $2)
+FROM json_each($1) p
+WHERE "conversations"."id" = unhex(p."value" ->> 0)
+"#;
+
+const INSERT_SQLITE: &str = r#"
+INSERT INTO "messages" ("id", "conversation_id", "seq", "sender_id", "client_message_id", "digest", "text", "created_at", "stamp")
+SELECT unhex(m."value" ->> 0), unhex(m."value" ->> 1), m."value" ->> 2, unhex(m."value" ->> 3), m."value" ->> 4,
+       unhex(m."value" ->> 5), m."value" ->> 6, m."value" ->> 7, $2
+FROM json_each($1) m
+"#;
