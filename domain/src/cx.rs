@@ -166,6 +166,12 @@ impl Domain {
         self.0.bus.open_signal_streams()
     }
 
+    /// How many sends wait on this node for a commit to take them along.
+    #[must_use]
+    pub fn waiting_sends(&self) -> usize {
+        self.0.sends.waiting()
+    }
+
     /// To be called before sockets are closed because the node stops: their devices are not
     /// gone, they come back elsewhere.
     pub fn drain(&self) {

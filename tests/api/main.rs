@@ -17,6 +17,7 @@ mod faults;
 mod footprint;
 mod front_door;
 mod identity;
+mod messages;
 mod node_clients;
 mod nodes;
 mod pages;

@@ -3,8 +3,8 @@
 //! 1. One alone is one statement on Postgres, if nothing speaks against it ([`alone`]). What
 //!    that statement leaves open, a transaction finds out.
 //! 2. Several are one transaction ([`together`]): lock, find out, decide, write, commit.
-//! 3. A failure before COMMIT has changed nothing: each is tried again by itself, so that one
-//!    bad send fails alone.
+//! 3. A failure before COMMIT has changed nothing. They are tried together once more, and then
+//!    each by itself, so that one bad send fails alone.
 //! 4. A failure of COMMIT itself, or of the one statement, may have changed everything. A send
 //!    with a key is tried again: if it is there already, or comes to be while we try, the unique
 //!    key makes that the answer. One without a key gets an error, for a second try could send it
@@ -125,7 +125,12 @@ pub(super) async fn settle(handles: &Handles, sends: &[Outgoing]) -> Vec<Outcome
     if let [send] = sends {
         return vec![Outcome::Answer(alone(handles, send, until).await)];
     }
-    let failure = match together(handles, sends).await {
+    let mut settled = together(handles, sends).await;
+    if let Err(Failure::RolledBack(error)) = &settled {
+        tracing::debug!(%error, "a batch of sends failed; trying again");
+        settled = together(handles, sends).await;
+    }
+    let failure = match settled {
         Ok(outcomes) => return outcomes,
         Err(failure) => failure,
     };
@@ -169,7 +174,7 @@ async fn alone(handles: &Handles, send: &Outgoing, until: Instant) -> Result<Arc
     }
     match outcomes?.pop() {
         Some(Outcome::Answer(answer)) => answer,
-        // It waits for a conversation that is its only one.
+        // One alone waits for its conversation, if there is one.
         Some(Outcome::PassedOver) | None => Err(Error::NotFound("conversation")),
     }
 }

@@ -116,6 +116,11 @@ impl SendQueue {
         answered.await.map_err(given_up)?
     }
 
+    /// How many sends wait to be taken.
+    pub(crate) fn waiting(&self) -> usize {
+        self.state().waiting
+    }
+
     /// What is to be committed next, if another commit may begin.
     fn take(&self) -> Option<Vec<Waiting>> {
         let mut state = self.state();
@@ -288,3 +293,6 @@ async fn settle_beside(domain: &Domain, sends: &[Outgoing]) -> (Vec<Outcome>, bo
         Ok(Err(_)) | Err(_) => (Vec::new(), is_beside),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -126,6 +126,11 @@ impl App {
         of_clients.map(|plan| plan.sql).collect()
     }
 
+    /// Whether its database is Postgres, and not the file beside it.
+    pub(crate) fn is_on_postgres(&self) -> bool {
+        !self.files().join("backchannel.db").exists()
+    }
+
     /// The node's data directory.
     pub(crate) fn files(&self) -> &std::path::Path {
         self.files.path()

@@ -14,13 +14,15 @@ mod coturn;
 mod postgres;
 mod redis;
 mod watchdog;
+mod wire;
 
 use std::path::PathBuf;
 use std::process::Command;
 
 pub(crate) use coturn::Coturn;
-pub(crate) use postgres::Postgres;
+pub(crate) use postgres::{Postgres, Session};
 pub(crate) use redis::{Outage, Redis};
+pub(crate) use wire::{Cut, Wire};
 
 /// Fails the test with what to install; a test without its server is never skipped.
 fn missing(what: &str, package: &str) -> ! {
