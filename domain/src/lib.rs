@@ -8,7 +8,8 @@
 //! 2. It calls one use case, a free function named for the verb, with a [`Cx`]: the
 //!    actor and the handles ([`cx`]).
 //! 3. The use case opens the one transaction through `Cx::write`, proves that the actor
-//!    may act ([`access`]) and locks what it changes.
+//!    may act ([`access`]) and locks what it changes. Sending a [message](messages) has a way
+//!    of its own, on which many commit together.
 //! 4. It records what happened ([`event::Event`]) in that transaction. There is no other
 //!    way to make an event.
 //! 5. After the commit, and only then, the transaction hands its events to the [`bus`]:

@@ -5,6 +5,7 @@ mod calls;
 mod endings;
 mod outage;
 mod presence;
+mod sending;
 mod signals;
 
 use std::time::Duration;

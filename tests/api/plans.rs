@@ -37,6 +37,12 @@ fn full_scan(plan: &str) -> Option<&str> {
     })
 }
 
+/// SQLite plans to look at what refers to messages where several are inserted, in case one mends
+/// a broken reference. It does not look while there are none, which is always.
+fn is_never_done(sql: &str, line: &str) -> bool {
+    sql.contains("INSERT INTO \"messages\"") && line.trim() == "SCAN conversation_events"
+}
+
 /// Calls from ringing to being forgotten, busy ones, and their lists.
 async fn calls(app: &App, ann: &Person, bob: &Person, cleo: &Person) {
     let (room, other) = (ann.makes_direct(bob).await, cleo.makes_direct(bob).await);
@@ -65,6 +71,15 @@ async fn calls(app: &App, ann: &Person, bob: &Person, cleo: &Person) {
     .await;
 }
 
+/// Enough that some must go together.
+async fn sends_at_once(ann: &Person) {
+    let rooms =
+        futures_util::future::join_all((0..20).map(|_| ann.makes_group("Crowd", &[]))).await;
+    for _ in 0..3 {
+        futures_util::future::join_all(rooms.iter().map(|room| ann.sends(room, "at once"))).await;
+    }
+}
+
 on_both! {
     async fn no_hot_path_reads_a_whole_table(app) {
         let [ann, bob, cleo, dan] = app.people(["Ann", "Bob", "Cleo", "Dan"]).await;
@@ -80,6 +95,7 @@ on_both! {
         ann.adds(&room, &[&cleo]).await;
         ann.removes(&room, &cleo).await;
         ann.sends(&other, "there").await;
+        sends_at_once(&ann).await;
         // Pages: one conversation, the viewer's list, members, unread, from both ends.
         let query = "query($id: ID!) {
             conversation(id: $id) {
@@ -156,9 +172,11 @@ on_both! {
         again.asks("mutation { signOut { ok } }", json!({})).await;
 
         let plans = app.domain.explain_recorded().await.expect("every statement can be explained");
+        let batches = plans.iter().filter(|Plan { sql, .. }| sql.contains("INTO \"messages\"") && !sql.contains("allowed"));
+        assert!(batches.count() > 0, "some sends went together");
         assert!(plans.len() > 40, "only {} statements were seen", plans.len());
         for Plan { sql, steps, .. } in plans {
-            if let Some(line) = full_scan(&steps) {
+            if let Some(line) = full_scan(&steps).filter(|line| !is_never_done(&sql, line)) {
                 panic!("full scan: {line}\nof: {sql}\nplan:\n{steps}");
             }
         }

@@ -336,7 +336,7 @@ WHERE "conversations"."id" = unhex(p."value" ->> 0)
 
 const INSERT_SQLITE: &str = r#"
 INSERT INTO "messages" ("id", "conversation_id", "seq", "sender_id", "client_message_id", "digest", "text", "created_at", "stamp")
-SELECT unhex(m."value" ->> 0), unhex(m."value" ->> 1), m."value" ->> 2, unhex(m."value" ->> 3), m."value" ->> 4,
-       unhex(m."value" ->> 5), m."value" ->> 6, m."value" ->> 7, $2
-FROM json_each($1) m
+SELECT unhex(n."value" ->> 0), unhex(n."value" ->> 1), n."value" ->> 2, unhex(n."value" ->> 3), n."value" ->> 4,
+       unhex(n."value" ->> 5), n."value" ->> 6, n."value" ->> 7, $2
+FROM json_each($1) n
 "#;

@@ -136,7 +136,7 @@ async fn one_statement_that_is_not_answered_is_sent_once() {
     let events = stream.take(expected.len()).await;
     let texts: Vec<_> = events
         .iter()
-        .map(|event| super::text(&event["message"]["text"]))
+        .map(|event| text(&event["message"]["text"]))
         .collect();
     assert_eq!(texts, expected);
     assert_eq!(ann.last_seq(&room).await, expected.len() as i64);
