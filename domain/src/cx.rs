@@ -99,7 +99,7 @@ impl Domain {
             devices: Devices::new(clock.clone()),
             passwords: Passwords::new()?,
             access_tokens: AccessTokens::new(&settings.jwt_secret, settings.access_token_lifetime),
-            sends: SendQueue::new(db.stamps),
+            sends: SendQueue::new(db.stamps, settings.database_pool),
             db,
             clock,
             settings,

@@ -40,6 +40,8 @@ const TOO_MANY: Error = Error::RateLimited {
 /// Most sends in one commit, and how many of one conversation before it is another's turn.
 const BATCH: usize = 256;
 const TURN: usize = 16;
+/// Commits under way at a time on Postgres; slow ones come on top.
+const AT_ONCE: usize = 2;
 /// How often a conversation is passed over before it gets a commit of its own.
 const PASSED_OVER: u32 = 2;
 /// A commit that takes longer makes room for another.
@@ -51,7 +53,7 @@ const GIVE_UP: Duration = Duration::from_secs(30);
 pub(crate) struct SendQueue {
     state: Mutex<State>,
     pub(super) texts: Option<Texts>,
-    /// Commits under way at a time, and beside these, slow ones.
+    /// Commits under way at a time, and slow ones on top of these.
     at_once: usize,
     slow: usize,
 }
@@ -86,15 +88,21 @@ impl Waiting {
 }
 
 impl SendQueue {
-    pub(crate) fn new(stamps: Stamps) -> Self {
+    /// A queue for so many Postgres connections.
+    pub(crate) fn new(stamps: Stamps, pool: u32) -> Self {
         let texts = Texts::new(stamps);
-        // SQLite has one writer; a second commit would but wait for it.
-        let (at_once, slow) = if texts.is_some() { (2, 6) } else { (1, 0) };
+        let half_of_pool = usize::try_from(pool / 2).unwrap_or(usize::MAX);
         Self {
             state: Mutex::default(),
+            // SQLite has one writer; a second commit would but wait for it.
+            at_once: if texts.is_some() { AT_ONCE } else { 1 },
+            // However many are stuck, others find a connection.
+            slow: if texts.is_some() {
+                half_of_pool.saturating_sub(AT_ONCE)
+            } else {
+                0
+            },
             texts,
-            at_once,
-            slow,
         }
     }
 
