@@ -2,7 +2,7 @@
 //!
 //! 1. A send goes into the lane of its conversation. If a commit may begin, it goes straight
 //!    through; else it waits for one of those under way.
-//! 2. The next commit takes what waits by then, some of each lane in turn, so that a busy
+//! 2. The next commit takes what waits by then, of each lane in turn its share, so that a busy
 //!    conversation makes others wait for one commit and not for all that it has.
 //! 3. A conversation is in one commit at a time. So commits of a node do not wait for each
 //!    other's locks, and what is sent to one conversation while it commits goes with the next.
@@ -37,9 +37,10 @@ const WAIT: Duration = Duration::from_secs(10);
 const TOO_MANY: Error = Error::RateLimited {
     retry_after: Duration::from_secs(1),
 };
-/// Most sends in one commit, and how many of one conversation before it is another's turn.
+/// Most sends in one commit, and of one conversation: its streams get them all at once, and
+/// should not fall behind by that.
 const BATCH: usize = 256;
-const TURN: usize = 16;
+const SHARE: usize = 32;
 /// Commits under way at a time on Postgres; slow ones come on top.
 const AT_ONCE: usize = 2;
 /// How often a conversation is passed over before it gets a commit of its own.
@@ -91,18 +92,19 @@ impl SendQueue {
     /// A queue for so many Postgres connections.
     pub(crate) fn new(stamps: Stamps, pool: u32) -> Self {
         let texts = Texts::new(stamps);
-        let half_of_pool = usize::try_from(pool / 2).unwrap_or(usize::MAX);
+        let (at_once, slow) = if texts.is_some() {
+            // However many are stuck, others find a connection.
+            let half_of_pool = usize::try_from(pool / 2).unwrap_or(usize::MAX);
+            (AT_ONCE, half_of_pool.saturating_sub(AT_ONCE))
+        } else {
+            // There is one writer; a second commit would but wait for it.
+            (1, 0)
+        };
         Self {
             state: Mutex::default(),
-            // SQLite has one writer; a second commit would but wait for it.
-            at_once: if texts.is_some() { AT_ONCE } else { 1 },
-            // However many are stuck, others find a connection.
-            slow: if texts.is_some() {
-                half_of_pool.saturating_sub(AT_ONCE)
-            } else {
-                0
-            },
             texts,
+            at_once,
+            slow,
         }
     }
 
@@ -186,25 +188,13 @@ impl State {
                 self.turns.push_front(id);
                 break;
             }
-            let most = if goes_alone {
-                BATCH
-            } else {
-                TURN.min(BATCH - batch.len())
-            };
-            let count = most.min(lane.waiting.len());
-            batch.extend(lane.waiting.drain(..count));
+            let share = SHARE.min(BATCH - batch.len()).min(lane.waiting.len());
+            batch.extend(lane.waiting.drain(..share));
             lane.is_under_way = true;
             if goes_alone {
                 break;
             }
-            if !lane.waiting.is_empty() {
-                self.turns.push_back(id);
-            }
         }
-        let lanes = &self.lanes;
-        // What of these is left waits for them.
-        self.turns
-            .retain(|id| lanes.get(id).is_some_and(|lane| !lane.is_under_way));
         self.waiting -= batch.len();
         batch
     }

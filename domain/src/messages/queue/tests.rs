@@ -59,7 +59,7 @@ fn a_busy_conversation_makes_others_wait_for_one_commit() {
     of(&mut state, 2, 1);
     of(&mut state, 3, 20);
     let batch = state.take();
-    assert_eq!(taken(&batch), [(1, BATCH - 21), (2, 1), (3, 20)]);
+    assert_eq!(taken(&batch), [(1, SHARE), (2, 1), (3, 20)]);
     // What comes for one that commits goes with the next.
     of(&mut state, 2, 1);
     of(&mut state, 4, 1);
@@ -71,8 +71,23 @@ fn a_busy_conversation_makes_others_wait_for_one_commit() {
     let next = state.take();
     let mut counts = taken(&next);
     counts.sort_unstable();
-    assert_eq!(counts, [(1, BATCH - 1), (2, 1)]);
-    assert_eq!(state.waiting, 1_023 - 2 * BATCH - 1);
+    assert_eq!(counts, [(1, SHARE), (2, 1)]);
+    assert_eq!(state.waiting, 1_000 - 2 * SHARE);
+}
+
+#[test]
+fn a_commit_is_not_larger_than_it_may_be() {
+    let mut state = State::default();
+    for conversation in 0..100 {
+        of(&mut state, conversation, 30);
+    }
+    let batch = state.take();
+    assert_eq!(batch.len(), BATCH);
+    assert_eq!(taken(&batch).len(), BATCH.div_ceil(30));
+    let last = batch.last().map(|w| w.conversation_id().0.as_u128());
+    let next = state.take();
+    assert!(!ids(&next).contains(&ConversationId(Uuid::from_u128(last.expect("one")))));
+    assert_eq!((next.len(), state.waiting), (BATCH, 3_000 - 2 * BATCH));
 }
 
 #[test]
