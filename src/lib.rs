@@ -20,8 +20,10 @@ pub mod server;
 pub mod shutdown;
 mod state;
 pub mod telemetry;
+mod trusted;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use backchannel_domain::calls::Turn;
 use backchannel_domain::clock::Clock;
@@ -40,6 +42,14 @@ pub enum StartError {
     /// A directory or file.
     #[error(transparent)]
     Files(#[from] PrepareError),
+    /// The list of trusted operations.
+    #[error("cannot use TRUSTED_OPERATIONS, {}: {because}", path.display())]
+    Trusted {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        because: String,
+    },
     /// The database.
     #[error(transparent)]
     Domain(#[from] backchannel_domain::Error),
@@ -74,6 +84,7 @@ impl Application {
     /// What could not be made ready.
     pub async fn build_at(config: Config, clock: Clock) -> Result<Self, StartError> {
         let secret = config.prepare()?;
+        let trusted = trusted::read(&config)?;
         let domain = Domain::start(settings(&config, &secret), clock).await?;
         let listener =
             Listener::bind(config.host, config.port, config.max_connections).map_err(|cause| {
@@ -83,7 +94,7 @@ impl Application {
                 }
             })?;
         Ok(Self {
-            state: State::new(&config, domain),
+            state: State::new(&config, domain, trusted),
             listener,
         })
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use backchannel_domain::Domain;
 use backchannel_domain::admission::Admission;
-use backchannel_schema::{Api, Introspection};
+use backchannel_schema::{Api, Introspection, Trusted};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -29,7 +29,7 @@ struct Shared {
 }
 
 impl State {
-    pub(crate) fn new(config: &Config, domain: Domain) -> Self {
+    pub(crate) fn new(config: &Config, domain: Domain, trusted: Trusted) -> Self {
         let introspection = if config.introspection {
             Introspection::Allowed
         } else {
@@ -42,7 +42,7 @@ impl State {
             usize::MAX
         };
         Self(Arc::new(Shared {
-            api: Api::new(introspection, admission.clone()),
+            api: Api::new(introspection, admission.clone(), trusted),
             domain,
             origins: Origins::new(config),
             playground: config.playground,

@@ -4,6 +4,8 @@
 //! first use; for a grace period it is honoured again, because the answer to that use may
 //! have been lost. Later use means that two hold it: the session is ended.
 
+mod recent;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,9 +17,11 @@ use crate::bus::SessionWatch;
 use crate::clock::new_id;
 use crate::cx::{Actor, Tx};
 use crate::error::Unauthenticated;
-use crate::tokens::{new_refresh_token, refresh_token_hash};
+use crate::tokens::{AccessToken, new_refresh_token, refresh_token_hash};
 use crate::users::{self, Identifier, User};
 use crate::{Cx, Domain, Error, Result, presence};
+
+pub(crate) use self::recent::{Known, Recent};
 
 /// Longest refresh token worth hashing, in bytes; ours have 43.
 const REFRESH_TOKEN_BYTES: usize = 128;
@@ -66,11 +70,22 @@ impl Domain {
     async fn actor(&self, access_token: Option<&str>) -> Result<SignedIn> {
         let token = access_token.ok_or(Error::Unauthenticated(Unauthenticated::NoToken))?;
         let now = self.0.clock.now();
-        let token = self
-            .0
-            .access_tokens
-            .check(token, now)
-            .map_err(Error::Unauthenticated)?;
+        let token = self.0.access_tokens.check(token, now);
+        let token = token.map_err(Error::Unauthenticated)?;
+        let (recent, uptime) = (self.0.bus.recent_sessions(), self.0.clock.uptime());
+        if let Some(known) = recent.find(token.session_id, uptime)
+            && known.user.id == token.user_id
+            && known.expires_at > now
+        {
+            return Ok(signed_in(&token, known));
+        }
+        let reading = recent.reading(uptime);
+        let known = self.read_session(&token, now).await?;
+        recent.keep(&reading, token.session_id, known.clone());
+        Ok(signed_in(&token, known))
+    }
+
+    async fn read_session(&self, token: &AccessToken, now: Timestamp) -> Result<Known> {
         let (session, user) = session::Entity::find_by_id(token.session_id)
             .filter(session::Column::UserId.eq(token.user_id))
             .filter(session::Column::RevokedAt.is_null())
@@ -79,11 +94,9 @@ impl Domain {
             .one(&self.0.db.reader)
             .await?
             .ok_or(Error::Unauthenticated(Unauthenticated::EndedSession))?;
-        let expires_at = token.expires_at.min(session.expires_at);
-        Ok(SignedIn {
+        Ok(Known {
             user: Arc::new(user),
-            session_id: session.id,
-            expires_at,
+            expires_at: session.expires_at,
         })
     }
 
@@ -94,19 +107,28 @@ impl Domain {
     /// # Errors
     /// [`Error::Unauthenticated`] for a bad token; or when the database fails.
     pub async fn authenticate_and_watch(&self, access_token: &str) -> Result<(Cx, SessionWatch)> {
-        let token = self.0.access_tokens.check(access_token, self.0.clock.now());
-        let watch = self
-            .0
-            .bus
-            .watch_session(token.map_err(Error::Unauthenticated)?.session_id);
-        let signed_in = self.actor(Some(access_token)).await?;
+        let now = self.0.clock.now();
+        let token = self.0.access_tokens.check(access_token, now);
+        let token = token.map_err(Error::Unauthenticated)?;
+        let watch = self.0.bus.watch_session(token.session_id);
+        // Read in any case: the watch tells of no end that came before it.
+        let known = self.read_session(&token, now).await?;
+        let actor = Actor::User(Arc::new(signed_in(&token, known)));
         Ok((
             Cx {
                 domain: self.clone(),
-                actor: Actor::User(Arc::new(signed_in)),
+                actor,
             },
             watch,
         ))
+    }
+}
+
+fn signed_in(token: &AccessToken, known: Known) -> SignedIn {
+    SignedIn {
+        user: known.user,
+        session_id: token.session_id,
+        expires_at: token.expires_at.min(known.expires_at),
     }
 }
 

@@ -7,6 +7,8 @@ use backchannel_domain::clock::random_bytes;
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde::Serialize;
 
+use crate::json;
+
 /// What an operation has to say at a time.
 pub enum Answer {
     /// Nothing of it was executed; see [`is_request_error`].
@@ -41,15 +43,14 @@ pub fn to_json(response: &Response) -> String {
     struct RequestError<'a> {
         errors: &'a [async_graphql::ServerError],
     }
-    let json = if is_request_error(response) {
-        serde_json::to_string(&RequestError {
-            errors: &response.errors,
-        })
-    } else {
-        serde_json::to_string(response)
-    };
-    json.unwrap_or_else(|error| {
-        tracing::error!(%error, "a result could not be encoded");
+    if !is_request_error(response) {
+        return json::result(response);
+    }
+    let refusal = serde_json::to_string(&RequestError {
+        errors: &response.errors,
+    });
+    refusal.unwrap_or_else(|error| {
+        tracing::error!(%error, "a refusal could not be encoded");
         r#"{"errors":[{"message":"something went wrong on the server","extensions":{"code":"INTERNAL"}}]}"#.to_owned()
     })
 }

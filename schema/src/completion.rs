@@ -107,6 +107,8 @@ struct Field {
     key: Name,
     ty: Arc<Type>,
     below: Shape,
+    /// In how many places something is selected of it.
+    places: usize,
 }
 
 impl Shape {
@@ -128,6 +130,12 @@ impl Shape {
         shape
     }
 
+    /// Whether something is selected of the same field in several places, and must be united.
+    pub(crate) fn unites(&self) -> bool {
+        let mut fields = self.0.iter();
+        fields.any(|field| field.places > 1 || field.below.unites())
+    }
+
     fn shrink(&mut self) {
         self.0.shrink_to_fit();
         self.0.iter_mut().for_each(|field| field.below.shrink());
@@ -146,8 +154,10 @@ impl Shape {
                     let Some(ty) = types.field(parent, &field.node.name.node) else {
                         continue;
                     };
-                    let below = self.at(field.node.response_key().node.clone(), ty);
-                    below.add(types, document, named(ty), &field.node.selection_set);
+                    let selected = &field.node.selection_set;
+                    let field = self.at(field.node.response_key().node.clone(), ty);
+                    field.places += usize::from(!selected.node.items.is_empty());
+                    field.below.add(types, document, named(ty), selected);
                 }
                 Selection::InlineFragment(fragment) => {
                     let on = fragment
@@ -173,9 +183,9 @@ impl Shape {
         }
     }
 
-    /// What is below `key`. Fields of the same key are one field: validation sees to it that
+    /// The field of `key`. Fields of the same key are one field: validation sees to it that
     /// they have the same type.
-    fn at(&mut self, key: Name, ty: &Arc<Type>) -> &mut Self {
+    fn at(&mut self, key: Name, ty: &Arc<Type>) -> &mut Field {
         let index = self
             .0
             .iter()
@@ -185,10 +195,11 @@ impl Shape {
                     key,
                     ty: Arc::clone(ty),
                     below: Self::default(),
+                    places: 0,
                 });
                 self.0.len() - 1
             });
-        &mut self.0[index].below
+        &mut self.0[index]
     }
 
     /// Makes the result fit: failed fields null, the rest in order.
@@ -216,7 +227,7 @@ impl Shape {
     /// None where a field that must not be null failed.
     fn object(&self, mut found: IndexMap<Name, Value>, failed: &mut Failed) -> Option<Value> {
         let mut fields = IndexMap::with_capacity(found.len());
-        for Field { key, ty, below } in &self.0 {
+        for Field { key, ty, below, .. } in &self.0 {
             failed.enter(key);
             let value = match found.swap_remove(key) {
                 Some(value) => below.value(ty, value, failed).map(Some),

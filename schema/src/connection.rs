@@ -30,7 +30,6 @@ pub(crate) struct PageInfo {
 #[derive(SimpleObject)]
 #[graphql(concrete(name = "CallConnection", params(Call)))]
 #[graphql(concrete(name = "ConversationConnection", params(Conversation)))]
-#[graphql(concrete(name = "MessageConnection", params(Message)))]
 pub(crate) struct Connection<T: OutputType>
 where
     Edge<T>: OutputType,
@@ -56,6 +55,23 @@ pub(crate) struct Edge<T: OutputType> {
     node: T,
 }
 
+impl<T: OutputType> Edge<T> {
+    pub(crate) fn new(cursor: String, node: T) -> Self {
+        Self { cursor, node }
+    }
+}
+
+impl PageInfo {
+    pub(crate) fn of<R>(page: &Page<R>, cursor: impl Fn(&R) -> String) -> Self {
+        Self {
+            has_next_page: page.has_next,
+            has_previous_page: page.has_previous,
+            start_cursor: page.items.first().map(&cursor),
+            end_cursor: page.items.last().map(cursor),
+        }
+    }
+}
+
 /// Makes edges and page information of a page.
 pub(crate) fn edges<R, T: Clone + OutputType>(
     page: &Page<R>,
@@ -65,19 +81,10 @@ pub(crate) fn edges<R, T: Clone + OutputType>(
     let edges: Vec<Edge<T>> = page
         .items
         .iter()
-        .map(|row| Edge {
-            cursor: cursor(row),
-            node: node(row),
-        })
+        .map(|row| Edge::new(cursor(row), node(row)))
         .collect();
-    let page_info = PageInfo {
-        has_next_page: page.has_next,
-        has_previous_page: page.has_previous,
-        start_cursor: edges.first().map(|edge| edge.cursor.clone()),
-        end_cursor: edges.last().map(|edge| edge.cursor.clone()),
-    };
     let nodes = edges.iter().map(|edge| edge.node.clone()).collect();
-    (edges, nodes, page_info)
+    (edges, nodes, PageInfo::of(page, cursor))
 }
 
 /// The arguments of a connection, as clients send them.

@@ -9,11 +9,11 @@ use backchannel_domain::conversations::{
 use backchannel_domain::page::End;
 use backchannel_domain::{ConversationId, Error};
 
-use crate::connection::{Connection, RawPageArgs, edges, page_cost, parse_seq_cursor, seq_cursor};
+use crate::connection::{RawPageArgs, page_cost, parse_seq_cursor};
 use crate::error::Result;
 use crate::id::{Global as _, parse_all};
 use crate::members::{MemberConnection, MemberList, parse_member_cursor};
-use crate::messages::Message;
+use crate::message_page::MessageConnection;
 use crate::scalars::int;
 use crate::scope::Scope;
 use crate::sharing::per_viewer;
@@ -133,7 +133,7 @@ impl Conversation {
         #[graphql(desc = "Start behind the item with this cursor.")] after: Option<String>,
         #[graphql(desc = "Take so many from the end: 1 to 200, 50 by default.")] last: Option<i32>,
         #[graphql(desc = "Stop in front of the item with this cursor.")] before: Option<String>,
-    ) -> Result<Connection<Message>> {
+    ) -> Result<MessageConnection> {
         let request = RawPageArgs {
             first,
             after,
@@ -147,15 +147,7 @@ impl Conversation {
             .loaders()
             .message_page(self.row.id, request)
             .await?;
-        let cursor = |row: &backchannel_domain::messages::Message| seq_cursor(row.seq);
-        let (edges, nodes, page_info) = edges(&page, cursor, |row| {
-            Message::new(&self.scope, Arc::new(row.clone()))
-        });
-        Ok(Connection {
-            edges,
-            nodes,
-            page_info,
-        })
+        Ok(MessageConnection::new(&self.scope, page))
     }
 }
 

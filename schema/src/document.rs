@@ -2,19 +2,19 @@
 //! shape. A request that is refused has cost little.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::Arc;
 
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{
     Directive, ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet,
 };
 use async_graphql::{Name, Pos, Positioned, Request, Response, ServerError, Value, Variables};
-use serde::Deserialize;
 
 use crate::Introspection;
 use crate::canonical::{Audience, Canonical};
 use crate::completion::{Shape, Types};
 use crate::error::{code, finish, refusal};
+use crate::plain::Lists;
 
 /// Longest document, in bytes.
 const DOCUMENT_BYTES: usize = 32 * 1_024;
@@ -40,23 +40,6 @@ const DIRECTIVES: usize = 50;
 /// every operation, whichever is to run.
 const FIELDS: usize = 2_000;
 
-/// A request as clients send it, its variables and extensions already known to be objects.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct GraphQlRequest {
-    /// The document.
-    pub query: String,
-    /// Which of its operations to run.
-    #[serde(default)]
-    pub operation_name: Option<String>,
-    /// Values of its variables.
-    #[serde(default)]
-    pub variables: Option<serde_json::Map<String, serde_json::Value>>,
-    /// Beyond the specification; nothing here is acted upon.
-    #[serde(default)]
-    pub extensions: Option<serde_json::Map<String, serde_json::Value>>,
-}
-
 /// What an operation does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OperationKind {
@@ -76,21 +59,23 @@ pub struct Operation {
     pub(crate) variables: Variables,
 }
 
-/// What a request asks for, but for the values of its variables.
+/// What a request asks for, but for the values of its variables: one operation of a text.
 pub(crate) struct Document {
-    parsed: ExecutableDocument,
+    parsed: Arc<ExecutableDocument>,
     name: Option<String>,
+    pub(crate) kind: OperationKind,
     pub(crate) shape: Shape,
     /// Values of the variables that have one without being given any.
     defaults: Vec<(Name, Value)>,
     /// Of a subscription that asks for nothing that depends on the viewer.
     canonical: Option<Canonical>,
+    lists: Lists,
 }
 
 impl Document {
     /// What is given, and the default values of the rest. async-graphql puts these in too, but not
     /// for `@skip` and `@include`.
-    fn variables(&self, given: Variables) -> Variables {
+    pub(crate) fn variables(&self, given: Variables) -> Variables {
         let mut variables = given;
         for (name, default) in &self.defaults {
             let values: &mut BTreeMap<Name, Value> = &mut variables;
@@ -111,83 +96,74 @@ impl Document {
     pub(crate) fn request(&self, variables: Variables) -> Request {
         let mut request = Request::new(String::new()).variables(variables);
         request.operation_name.clone_from(&self.name);
-        request.set_parsed_query(self.parsed.clone());
-        request
+        request.set_parsed_query(ExecutableDocument::clone(&self.parsed));
+        request.data(self.lists)
     }
 }
 
-/// The documents that are held by subscriptions: all that ask the same hold one.
-#[derive(Default)]
-pub(crate) struct Documents(Mutex<HashMap<Text, Weak<Document>>>);
+/// A text that was parsed and is not too large.
+pub(crate) struct Parsed {
+    document: ExecutableDocument,
+    introspects: bool,
+}
 
-/// Text and name of the operation.
-type Text = (String, Option<String>);
-
-impl Documents {
-    /// The document of this text that is held already, else this one.
-    fn share(&self, text: Text, document: Document) -> Arc<Document> {
-        let mut held = self.0.lock().expect("no holder panics");
-        if let Some(same) = held.get(&text).and_then(Weak::upgrade) {
-            return same;
-        }
-        if held.len() == held.capacity() {
-            held.retain(|_, document| document.strong_count() > 0);
-        }
-        let document = Arc::new(document);
-        held.insert(text, Arc::downgrade(&document));
-        document
+impl Parsed {
+    /// Checks and parses a text.
+    pub(crate) fn of(text: &str) -> Result<Self, Box<Response>> {
+        check_size(text)?;
+        let document = parse_query(text).map_err(|error| Box::new(finish(from_parser(&error))))?;
+        let introspects = check_shape(&document)?;
+        Ok(Self {
+            document,
+            introspects,
+        })
     }
 }
 
-impl Operation {
-    pub(crate) fn parse(
+/// The operations of a text.
+pub(crate) struct Operations(Box<[Arc<Document>]>);
+
+impl Operations {
+    pub(crate) fn of(
         types: &Types,
         introspection: Introspection,
-        documents: &Documents,
-        request: GraphQlRequest,
+        parsed: Parsed,
     ) -> Result<Self, Box<Response>> {
-        let GraphQlRequest {
-            query,
-            operation_name,
-            variables,
-            extensions: _,
-        } = request;
-        check_size(&query)?;
-        let document =
-            parse_query(&query).map_err(|error| Box::new(finish(from_parser(&error))))?;
-        let operation = select(&document, operation_name.as_deref())?;
-        let kind = kind(operation);
-        check_shape(&document, introspection)?;
-        let shape = Shape::of(types, &document, &operation.node);
-        let canonical = match kind {
-            OperationKind::Query | OperationKind::Mutation => None,
-            OperationKind::Subscription => Canonical::of(types, &document, &operation.node),
+        // async-graphql would answer null, where the type allows none.
+        if introspection == Introspection::Refused && parsed.introspects {
+            return Err(bad("this server does not tell its schema"));
+        }
+        let parsed = Arc::new(parsed.document);
+        let operations = parsed.operations.iter().map(|(name, operation)| {
+            let shape = Shape::of(types, &parsed, &operation.node);
+            let kind = kind(operation);
+            let canonical = match kind {
+                OperationKind::Query | OperationKind::Mutation => None,
+                OperationKind::Subscription => Canonical::of(types, &parsed, &operation.node),
+            };
+            Arc::new(Document {
+                parsed: Arc::clone(&parsed),
+                name: name.map(ToString::to_string),
+                kind,
+                lists: Lists::of(&shape),
+                shape,
+                defaults: defaults(operation),
+                canonical,
+            })
+        });
+        Ok(Self(operations.collect()))
+    }
+
+    /// The one that is to run.
+    pub(crate) fn select(&self, name: Option<&str>) -> Result<Arc<Document>, Box<Response>> {
+        let found = match (name, &*self.0) {
+            (None, [only]) => Some(only),
+            (None, _) => None,
+            (Some(_), all) => all.iter().find(|one| one.name.as_deref() == name),
         };
-        let defaults = operation
-            .node
-            .variable_definitions
-            .iter()
-            .filter_map(|defined| {
-                let default = defined.node.default_value.as_ref()?;
-                Some((defined.node.name.node.clone(), default.node.clone()))
-            });
-        let defaults = defaults.collect();
-        let variables = serde_json::Value::Object(variables.unwrap_or_default());
-        let parsed = Document {
-            parsed: document,
-            name: operation_name,
-            shape,
-            defaults,
-            canonical,
-        };
-        let document = match kind {
-            OperationKind::Query | OperationKind::Mutation => Arc::new(parsed),
-            OperationKind::Subscription => documents.share((query, parsed.name.clone()), parsed),
-        };
-        Ok(Self {
-            kind,
-            variables: document.variables(Variables::from_json(variables)),
-            document,
+        found.cloned().ok_or_else(|| match name {
+            Some(_) => bad("no operation of the document has the name given as `operationName`"),
+            None => bad("the document has several operations: `operationName` must name one"),
         })
     }
 }
@@ -197,24 +173,13 @@ fn from_parser(error: &async_graphql::parser::Error) -> Response {
     Response::from_errors(vec![error])
 }
 
-/// The operation that will run.
-fn select<'a>(
-    document: &'a ExecutableDocument,
-    name: Option<&str>,
-) -> Result<&'a Positioned<OperationDefinition>, Box<Response>> {
-    let mut operations = document.operations.iter();
-    let named = |wanted| operations.clone().find(|(name, _)| *name == Some(wanted));
-    let found = match name {
-        Some(name) => named(&Name::new(name)).map(|(_, operation)| operation),
-        None => operations
-            .next()
-            .map(|(_, first)| first)
-            .filter(|_| operations.next().is_none()),
-    };
-    found.ok_or_else(|| match name {
-        Some(_) => bad("no operation of the document has the name given as `operationName`"),
-        None => bad("the document has several operations: `operationName` must name one"),
-    })
+fn defaults(operation: &Positioned<OperationDefinition>) -> Vec<(Name, Value)> {
+    let variables = operation.node.variable_definitions.iter();
+    let defaults = variables.filter_map(|defined| {
+        let default = defined.node.default_value.as_ref()?;
+        Some((defined.node.name.node.clone(), default.node.clone()))
+    });
+    defaults.collect()
 }
 
 fn kind(operation: &Positioned<OperationDefinition>) -> OperationKind {
@@ -225,7 +190,7 @@ fn kind(operation: &Positioned<OperationDefinition>) -> OperationKind {
     }
 }
 
-fn bad(message: &str) -> Box<Response> {
+pub(crate) fn bad(message: &str) -> Box<Response> {
     Box::new(refusal(code::BAD_USER_INPUT, message, None))
 }
 
@@ -314,10 +279,8 @@ fn after_string(text: &[u8]) -> &[u8] {
 
 /// Depth, aliases, directives and fields. Each fragment is measured once, however often it
 /// is spread: fragments that spread others twice would otherwise double at every level.
-fn check_shape(
-    document: &ExecutableDocument,
-    introspection: Introspection,
-) -> Result<(), Box<Response>> {
+/// Answers whether it asks for the schema.
+fn check_shape(document: &ExecutableDocument) -> Result<bool, Box<Response>> {
     let mut measure = Measure {
         document,
         fragments: HashMap::new(),
@@ -328,7 +291,7 @@ fn check_shape(
     for name in document.fragments.keys() {
         measure.fragment(name)?;
     }
-    let mut fields = 0;
+    let (mut fields, mut introspects) = (0, false);
     for (_, operation) in document.operations.iter() {
         measure.count_directives(&operation.node.directives)?;
         let extent = measure.selection(&operation.node.selection_set)?;
@@ -347,12 +310,9 @@ fn check_shape(
                 return Err(too_complex(what, most, Some(operation.pos)));
             }
         }
-        // async-graphql would answer null, where the type allows none.
-        if introspection == Introspection::Refused && extent.introspection_depth > 0 {
-            return Err(bad("this server does not tell its schema"));
-        }
+        introspects |= extent.introspection_depth > 0;
     }
-    Ok(())
+    Ok(introspects)
 }
 
 /// How far a selection reaches, fragments expanded.

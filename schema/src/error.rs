@@ -19,6 +19,11 @@ pub mod code {
     pub const RATE_LIMITED: &str = "RATE_LIMITED";
     /// The request is larger than any client needs.
     pub const TOO_COMPLEX: &str = "TOO_COMPLEX";
+    /// The server does not know the document of this hash, or does not know it any more:
+    /// send the document with it.
+    pub const PERSISTED_QUERY_NOT_FOUND: &str = "PERSISTED_QUERY_NOT_FOUND";
+    /// The server runs the documents of its trusted list alone, and this is none of them.
+    pub const PERSISTED_QUERY_NOT_IN_LIST: &str = "PERSISTED_QUERY_NOT_IN_LIST";
     /// Not the client's fault.
     pub const INTERNAL: &str = "INTERNAL";
 }

@@ -42,6 +42,9 @@ impl GlobalId {
 /// Length of every prefix.
 const PREFIX: usize = 4;
 
+/// Length of a key in base64url.
+const KEY: usize = 22;
+
 /// A key that has a global form.
 pub(crate) trait Global: Sized {
     const PREFIX: &'static str;
@@ -57,6 +60,17 @@ pub(crate) trait Global: Sized {
             Self::PREFIX,
             BASE64_URL_SAFE_NO_PAD.encode(self.key())
         ))
+    }
+
+    /// Writes the id as JSON.
+    fn write_global(&self, out: &mut Vec<u8>) {
+        let mut key = [0; KEY];
+        let encoded = BASE64_URL_SAFE_NO_PAD.encode_slice(self.key(), &mut key);
+        encoded.expect("a key has 16 bytes, which come to 22 letters");
+        out.push(b'"');
+        out.extend_from_slice(Self::PREFIX.as_bytes());
+        out.extend_from_slice(&key);
+        out.push(b'"');
     }
 
     /// Reads an id of this type. Any other is answered like one that does not exist.

@@ -1,13 +1,14 @@
 //! The GraphQL API: types, queries, mutations and subscriptions over `domain`'s use cases.
 //!
-//! 1. [`Api::prepare`] takes a request as it came, refuses what is too large ([`document`])
-//!    and parses the rest, once.
+//! 1. [`Api::prepare`] takes a [`request`], refuses what is too large ([`document`]) and
+//!    parses the rest, once: [`documents`] keeps what it has parsed, and knows the [`trusted`].
 //! 2. [`Api::execute`] or [`Api::subscribe`] run it for an actor.
 //! 3. A resolver makes a request struct of the domain out of its input, calls one use case
 //!    and wraps the answer. It never decides who may do what.
 //! 4. Objects carry their [`scope`]: the actor and the request's loaders, behind which
 //!    every relation lies.
-//! 5. Results are made to fit what was asked ([`completion`]).
+//! 5. Results are made to fit what was asked ([`completion`]). Pages of messages are written as
+//!    [`json`] where they are resolved, if that can be ([`plain`]).
 //! 6. Errors leave with a code ([`error`]); what is not the client's fault leaves with
 //!    nothing else.
 //!
@@ -21,20 +22,26 @@ mod completion;
 mod connection;
 mod conversations;
 mod document;
+mod documents;
 mod error;
 mod events;
 mod id;
+mod json;
 mod loaders;
 mod members;
+mod message_page;
 mod messages;
 mod node;
+mod plain;
 mod presence;
 mod receipts;
+mod request;
 mod scalars;
 mod scope;
 mod sessions;
 mod sharing;
 mod streaming;
+mod trusted;
 mod typing;
 mod users;
 mod viewer;
@@ -47,10 +54,14 @@ use backchannel_domain::admission::Admission;
 use futures_util::stream::BoxStream;
 
 pub use answer::{Answer, Encoded, is_request_error, to_json};
-use document::Documents;
-pub use document::{GraphQlRequest, Operation, OperationKind};
+use documents::Documents;
+
+pub use document::{Operation, OperationKind};
 pub use error::{code, failure, refusal};
+pub use request::{Asked, GraphQlRequest, Sent};
 pub use scalars::rfc3339;
+pub use trusted::{ManifestError, Others, Trusted};
+
 use sharing::Executions;
 
 use completion::{Shape, Types};
@@ -111,16 +122,14 @@ pub struct Api {
     root: Root,
     /// The same, for documents that are known to be valid.
     executing: Root,
-    types: Arc<Types>,
     documents: Arc<Documents>,
     executions: Arc<Executions>,
-    introspection: Introspection,
 }
 
 impl Api {
     /// Builds the schema; its streams start in turns of `admission`.
     #[must_use]
-    pub fn new(introspection: Introspection, admission: Admission) -> Self {
+    pub fn new(introspection: Introspection, admission: Admission, trusted: Trusted) -> Self {
         let build = |validation| {
             let builder = Root::build(Query::default(), Mutation::default(), Subscription::default())
                 .data(admission.clone())
@@ -134,14 +143,12 @@ impl Api {
             }
         };
         let (root, executing) = (build(ValidationMode::Strict), build(ValidationMode::Fast));
-        let types = Arc::new(Types::of_sdl(&root.sdl()));
+        let types = Types::of_sdl(&root.sdl());
         Self {
             root,
             executing,
-            types,
-            documents: Arc::default(),
+            documents: Arc::new(Documents::new(types, introspection, trusted)),
             executions: Arc::default(),
-            introspection,
         }
     }
 
@@ -149,17 +156,27 @@ impl Api {
     #[must_use]
     pub fn sdl() -> String {
         let options = async_graphql::SDLExportOptions::new().prefer_single_line_descriptions();
-        Self::new(Introspection::Allowed, Admission::new(1))
-            .root
-            .sdl_with_options(options)
+        Self::new(
+            Introspection::Allowed,
+            Admission::new(1),
+            Trusted::default(),
+        )
+        .root
+        .sdl_with_options(options)
     }
 
-    /// Checks a request's size and shape, and parses it.
+    /// Finds a request's document, or checks its size and shape and parses it.
     ///
     /// # Errors
     /// The answer to send instead of executing it.
     pub fn prepare(&self, request: GraphQlRequest) -> Result<Operation, Box<Response>> {
-        Operation::parse(&self.types, self.introspection, &self.documents, request)
+        let operations = self.documents.find(request.document)?;
+        let document = operations.select(request.operation_name.as_deref())?;
+        Ok(Operation {
+            kind: document.kind,
+            variables: document.variables(request.variables),
+            document,
+        })
     }
 
     /// Runs a query or mutation.

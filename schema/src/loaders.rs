@@ -149,6 +149,15 @@ impl Loaders {
             .ok_or(Error::NotFound("user"))
     }
 
+    /// All of these users.
+    pub(crate) async fn users(&self, ids: Vec<UserId>) -> Result<Vec<Arc<User>>> {
+        let loaded = self.users.loader(&self.cx).try_load_many(ids).await;
+        let users = loaded.map_err(Error::internal)?.into_values();
+        users
+            .map(|user| user?.ok_or(Error::NotFound("user")))
+            .collect()
+    }
+
     pub(crate) async fn presence(&self, id: UserId) -> Result<Presence> {
         self.presences
             .load(&self.cx, id)
@@ -229,7 +238,7 @@ impl Loaders {
         &self,
         id: ConversationId,
         request: PageRequest<i64>,
-    ) -> Result<Arc<Page<Message>>> {
+    ) -> Result<Arc<Page<Arc<Message>>>> {
         Ok(self
             .message_pages
             .load(&self.cx, (request, id))
@@ -398,7 +407,7 @@ struct MessagePages;
 
 impl Source for MessagePages {
     type Key = (PageRequest<i64>, ConversationId);
-    type Value = Arc<Page<Message>>;
+    type Value = Arc<Page<Arc<Message>>>;
 
     async fn fetch(cx: &Cx, keys: &[Self::Key]) -> Result<HashMap<Self::Key, Self::Value>> {
         let mut found = HashMap::with_capacity(keys.len());

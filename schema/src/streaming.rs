@@ -7,7 +7,7 @@
 //! 1. The operation is executed to open it. Its resolver checks what it must and hands its events
 //!    over ([`each`]); with that the execution is over.
 //! 2. What is kept is the stream of events, the variables, and the document, which is one for all
-//!    who sent the same ([`crate::document::Documents`]).
+//!    who sent the same ([`crate::documents::Documents`]).
 //! 3. For each event the operation is executed again, with the event in the request's data, where
 //!    the resolver finds it; with loaders of its own, because what was true for one event need not
 //!    be for the next. The document is known to be valid by then, and is not validated again.

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use async_graphql::{ID, Object};
+use async_graphql::parser::types::Field;
+use async_graphql::{ContextSelectionSet, ID, Object};
 use backchannel_domain::users::User as Row;
 
 use crate::error::Result;
 use crate::id::Global as _;
+use crate::json::write_plain;
+use crate::plain::{Plain, Plan};
 use crate::presence::Presence;
 use crate::scope::Scope;
 
@@ -46,5 +49,39 @@ impl User {
     /// Whether the user is there. `presenceChanged` tells when that changes.
     async fn presence(&self) -> Result<Presence> {
         Ok(self.scope.loaders().presence(self.row.id).await?.into())
+    }
+}
+
+/// What is plain of a user.
+pub(crate) enum UserField {
+    Typename,
+    Id,
+    DisplayName,
+    AvatarUrl,
+}
+
+impl Plain for UserField {
+    const TYPE: &'static str = "User";
+
+    fn of(_: &ContextSelectionSet<'_>, field: &Field) -> Option<Self> {
+        match field.name.node.as_str() {
+            "__typename" => Some(Self::Typename),
+            "id" => Some(Self::Id),
+            "displayName" => Some(Self::DisplayName),
+            "avatarUrl" => Some(Self::AvatarUrl),
+            _ => None,
+        }
+    }
+}
+
+impl Plan<UserField> {
+    /// Writes a user.
+    pub(crate) fn write_user(&self, out: &mut Vec<u8>, user: &Row) {
+        self.write(out, |out, field| match field {
+            UserField::Typename => write_plain(out, UserField::TYPE),
+            UserField::Id => user.id.write_global(out),
+            UserField::DisplayName => write_plain(out, &user.display_name),
+            UserField::AvatarUrl => write_plain(out, &user.avatar_url),
+        });
     }
 }

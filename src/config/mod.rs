@@ -98,6 +98,10 @@ pub struct Config {
     pub playground: bool,
     /// Whether GraphQL clients may ask for the schema.
     pub introspection: bool,
+    /// List of documents that clients may ask for by their ids.
+    pub trusted_operations: Option<PathBuf>,
+    /// Whether documents that are not on that list are refused; there is one then.
+    pub only_trusted_operations: bool,
     /// The shape of the log.
     pub log_format: LogFormat,
     /// Directives of `tracing_subscriber::EnvFilter`, known to be valid.
@@ -180,7 +184,7 @@ fn read(
         max_sockets_per_user: values
             .required(&table::MAX_SOCKETS_PER_USER, parse::number(1..=1_000_000)),
         // Before the database, whose default lies in it.
-        data_dir: values.required(&table::DATA_DIR, parse::directory),
+        data_dir: values.required(&table::DATA_DIR, parse::path),
         database: values.required(&table::DATABASE_URL, url::database),
         database_pool: values.required(&table::DATABASE_POOL, parse::number(1..=500)),
         redis_url: values.optional(&table::REDIS_URL, url::redis_url),
@@ -197,6 +201,8 @@ fn read(
         rate_limits: values.required(&table::RATE_LIMITS, parse::switch),
         playground: values.required(&table::PLAYGROUND, parse::switch),
         introspection: values.required(&table::INTROSPECTION, parse::switch),
+        trusted_operations: values.optional(&table::TRUSTED_OPERATIONS, parse::path),
+        only_trusted_operations: values.required(&table::ONLY_TRUSTED_OPERATIONS, parse::switch),
         log_format: values.required(&table::LOG_FORMAT, parse::log_format),
         log_level: values.required(&table::LOG_LEVEL, parse::log_level),
     };
@@ -205,6 +211,13 @@ fn read(
         values.refuse(
             &table::TURN_SECRET,
             "not set, and TURN_URLS names a TURN server",
+        );
+    }
+    let names_list = values.may_be_set(&table::TRUSTED_OPERATIONS);
+    if config.only_trusted_operations && config.trusted_operations.is_none() && !names_list {
+        values.refuse(
+            &table::ONLY_TRUSTED_OPERATIONS,
+            "\"on\", and TRUSTED_OPERATIONS names no list",
         );
     }
     match config.mode {

@@ -56,7 +56,7 @@ pub(super) fn host(text: &str) -> Parsed<IpAddr> {
     text.parse().map_err(|_| "is not an IP address".into())
 }
 
-pub(super) fn directory(text: &str) -> Parsed<PathBuf> {
+pub(super) fn path(text: &str) -> Parsed<PathBuf> {
     if text.is_empty() {
         Err("is empty".into())
     } else {

@@ -187,6 +187,12 @@ settings! {
     INTROSPECTION: Plain, ByMode { development: "on", production: "off" },
         "on or off",
         "Whether GraphQL clients may ask for the schema.";
+    TRUSTED_OPERATIONS: Plain, Unset("no list"),
+        "the path of a file that Apollo's generate-persisted-query-manifest, Relay's compiler or GraphQL Code Generator wrote",
+        "List of documents that clients may ask for by their ids; read at the start.";
+    ONLY_TRUSTED_OPERATIONS: Plain, Always("off"),
+        "on or off; on needs TRUSTED_OPERATIONS",
+        "Whether every GraphQL document that is not on that list is refused, introspection and the playground's included.";
     LOG_FORMAT: Plain, ByMode { development: "text", production: "json" },
         "text or json",
         "One line per fact for people, or one JSON object per line.";

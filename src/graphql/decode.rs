@@ -9,8 +9,9 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest as _, Request};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
-use backchannel_schema::GraphQlRequest;
+use backchannel_schema::{Asked, GraphQlRequest, Sent};
 use http_body_util::{BodyExt as _, Limited};
+use serde::de::DeserializeOwned;
 
 use super::answer::Refusal;
 
@@ -157,14 +158,10 @@ async fn form(request: Request) -> Result<Decoded, Refusal> {
     let request = request
         .map_err(|_: GraphQLRejection| unreadable())?
         .into_inner();
-    let one = |request: async_graphql::Request| {
-        let variables = serde_json::to_value(&request.variables).ok();
-        GraphQlRequest {
-            query: request.query,
-            operation_name: request.operation_name,
-            variables: variables.and_then(|variables| variables.as_object().cloned()),
-            extensions: None,
-        }
+    let one = |request: async_graphql::Request| GraphQlRequest {
+        document: Asked::Text(request.query),
+        operation_name: request.operation_name,
+        variables: request.variables,
     };
     match request {
         BatchRequest::Single(request) => Ok(Decoded::One(one(request))),
@@ -178,6 +175,7 @@ pub(super) fn get(query: &str) -> Result<GraphQlRequest, Refusal> {
     #[serde(rename_all = "camelCase")]
     struct Parameters {
         query: Option<String>,
+        document_id: Option<String>,
         operation_name: Option<String>,
         variables: Option<String>,
         extensions: Option<String>,
@@ -188,21 +186,22 @@ pub(super) fn get(query: &str) -> Result<GraphQlRequest, Refusal> {
     let axum::extract::Query(parameters) =
         axum::extract::Query::<Parameters>::try_from_uri(&uri)
             .map_err(|_| Refusal::bad_request("the query string is malformed"))?;
-    let object = |name: &str, value: Option<String>| {
-        // An empty value is how forms and some clients leave a parameter out.
-        let value = value.filter(|value| !value.is_empty());
-        value
-            .map(|value| serde_json::from_str(&value))
-            .transpose()
-            .map(Option::flatten)
-            .map_err(|_| Refusal::bad_request(format!("`{name}` must be a JSON object")))
-    };
-    Ok(GraphQlRequest {
-        query: parameters
-            .query
-            .ok_or_else(|| Refusal::bad_request("`query` is missing"))?,
+    let sent = Sent {
+        query: parameters.query,
+        document_id: parameters.document_id,
         operation_name: parameters.operation_name.filter(|name| !name.is_empty()),
         variables: object("variables", parameters.variables)?,
         extensions: object("extensions", parameters.extensions)?,
-    })
+    };
+    GraphQlRequest::try_from(sent).map_err(Refusal::bad_request)
+}
+
+/// An object in JSON. An empty value is how forms and some clients leave a parameter out.
+fn object<T: DeserializeOwned>(name: &str, value: Option<String>) -> Result<Option<T>, Refusal> {
+    let value = value.filter(|value| !value.is_empty());
+    value
+        .map(|value| serde_json::from_str(&value))
+        .transpose()
+        .map(Option::flatten)
+        .map_err(|_| Refusal::bad_request(format!("`{name}` must be a JSON object")))
 }

@@ -3,11 +3,13 @@
 //! 1. [`http`]: methods, bodies, batches; [`media`]: what answers are in; [`pages`]: origins
 //!    and other paths.
 //! 2. [`limits`]: requests that are too large, and that refusing them costs next to nothing.
+//!    [`documents`]: asked for by their hash, or by their id in the trusted list.
 //! 3. [`results`]: the shape of results, and errors in the right places.
 //! 4. [`sockets`]: slow clients, draining, places; [`crowds`]: many of them; [`storm`]: all at
 //!    once. [`renewal`]: a new token on an open one, and what ends it.
 
 mod crowds;
+mod documents;
 mod http;
 mod limits;
 mod media;

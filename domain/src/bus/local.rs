@@ -4,6 +4,7 @@
 use backchannel_entities::{ConversationId, SessionId, UserId};
 
 use crate::event::EventKind;
+use crate::sessions::Recent;
 
 use super::hub::Hub;
 use super::receipts::{Advance, Missed};
@@ -23,6 +24,7 @@ pub(super) struct Local {
     pub(super) users: Registry<UserId, UserHub>,
     pub(super) watched: Registry<UserId, Watched>,
     pub(super) sessions: Registry<SessionId, SessionEnding>,
+    pub(super) recent_sessions: Recent,
     pub(super) missed: Missed,
     pub(super) pace: Pace,
 }
@@ -96,13 +98,18 @@ impl Local {
                     .get(&id)
                     .inspect(|watched| watched.offer(presence));
             }
-            UserNotice::Calls | UserNotice::Settings => {
+            UserNotice::Calls => {
+                self.users.get(&id).inspect(|hub| hub.tell(notice));
+            }
+            UserNotice::Settings => {
+                self.recent_sessions.forget_user(id);
                 self.users.get(&id).inspect(|hub| hub.tell(notice));
             }
         }
     }
 
     pub(super) fn end_session(&self, id: SessionId) {
+        self.recent_sessions.forget(id);
         self.sessions.get(&id).inspect(|ending| ending.0.cancel());
     }
 

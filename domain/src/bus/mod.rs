@@ -40,6 +40,7 @@ use crate::clock::Clock;
 use crate::db::{Db, as_upkeep};
 use crate::event::Event;
 use crate::feed::Reader;
+use crate::sessions::Recent;
 use crate::stamps::Snapshot;
 
 use self::local::Local;
@@ -226,6 +227,11 @@ impl Bus {
             ending: self.0.local.sessions.get_or_insert_with(id, make),
             local: Arc::clone(&self.0.local),
         }
+    }
+
+    /// The sessions read lately, which go when somebody tells of their end.
+    pub(crate) fn recent_sessions(&self) -> &Recent {
+        &self.0.local.recent_sessions
     }
 
     pub(crate) fn redis_connected(&self) -> Option<bool> {

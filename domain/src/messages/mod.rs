@@ -210,7 +210,7 @@ pub async fn pages(
     cx: &Cx,
     ids: &[ConversationId],
     request: &PageRequest<i64>,
-) -> Result<HashMap<ConversationId, Page<Message>>> {
+) -> Result<HashMap<ConversationId, Page<Arc<Message>>>> {
     use message::Column::{ConversationId, Seq};
     cx.signed_in()?;
     let order = match request.end {
@@ -228,5 +228,6 @@ pub async fn pages(
         select.order_by(Seq, order.clone()).limit(request.rows())
     };
     let rows: Vec<Message> = page_of_each(cx.read(), ids, page_of_one).await?;
-    Ok(request.pages(rows, |message| message.conversation_id))
+    let rows = rows.into_iter().map(Arc::new).collect();
+    Ok(request.pages(rows, |message: &Arc<Message>| message.conversation_id))
 }

@@ -1,0 +1,277 @@
+//! Pages of messages: what clients ask for most. Their lists are written in one go where what is
+//! selected allows it; see [`crate::plain`].
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_graphql::parser::types::Field;
+use async_graphql::registry::Registry;
+use async_graphql::{ContextSelectionSet, Object, OutputType, Positioned, ServerResult, Value};
+use backchannel_domain::UserId;
+use backchannel_domain::messages::Message as Row;
+use backchannel_domain::page::Page;
+
+use crate::connection::{Edge, PageInfo, seq_cursor};
+use crate::id::Global as _;
+use crate::json::{write_between, write_plain, written};
+use crate::messages::Message;
+use crate::plain::{Plain, Plan, plan};
+use crate::scalars::{int, rfc3339};
+use crate::scope::Scope;
+use crate::users::UserField;
+
+/// A page of messages.
+#[derive(Clone)]
+pub(crate) struct MessageConnection {
+    scope: Scope,
+    page: Arc<Page<Arc<Row>>>,
+}
+
+impl MessageConnection {
+    pub(crate) fn new(scope: &Scope, page: Arc<Page<Arc<Row>>>) -> Self {
+        Self {
+            scope: scope.clone(),
+            page,
+        }
+    }
+}
+
+/// A page of a list.
+#[Object]
+impl MessageConnection {
+    /// The items, each with its cursor.
+    async fn edges(&self) -> Edges {
+        Edges(self.clone())
+    }
+
+    /// The items alone.
+    async fn nodes(&self) -> Nodes {
+        Nodes(self.clone())
+    }
+
+    /// Where the page stands in the list.
+    async fn page_info(&self) -> PageInfo {
+        PageInfo::of(&self.page, |row| seq_cursor(row.seq))
+    }
+}
+
+/// The messages of a page.
+struct Nodes(MessageConnection);
+
+impl OutputType for Nodes {
+    fn type_name() -> Cow<'static, str> {
+        Vec::<Message>::type_name()
+    }
+
+    fn qualified_type_name() -> String {
+        Vec::<Message>::qualified_type_name()
+    }
+
+    fn create_type_info(registry: &mut Registry) -> String {
+        Vec::<Message>::create_type_info(registry)
+    }
+
+    async fn resolve(
+        &self,
+        ctx: &ContextSelectionSet<'_>,
+        field: &Positioned<Field>,
+    ) -> ServerResult<Value> {
+        let Self(MessageConnection { scope, page }) = self;
+        if let Some(plan) = plan::<MessageField>(ctx)
+            && let Some(senders) = Senders::load(scope, page, &plan).await
+        {
+            return Ok(write_list(page, |out, row| {
+                plan.write_message(out, row, &senders)
+            }));
+        }
+        let nodes = page
+            .items
+            .iter()
+            .map(|row| Message::new(scope, Arc::clone(row)));
+        nodes.collect::<Vec<_>>().resolve(ctx, field).await
+    }
+}
+
+/// The messages of a page, each with its cursor.
+struct Edges(MessageConnection);
+
+impl OutputType for Edges {
+    fn type_name() -> Cow<'static, str> {
+        Vec::<Edge<Message>>::type_name()
+    }
+
+    fn qualified_type_name() -> String {
+        Vec::<Edge<Message>>::qualified_type_name()
+    }
+
+    fn create_type_info(registry: &mut Registry) -> String {
+        Vec::<Edge<Message>>::create_type_info(registry)
+    }
+
+    async fn resolve(
+        &self,
+        ctx: &ContextSelectionSet<'_>,
+        field: &Positioned<Field>,
+    ) -> ServerResult<Value> {
+        let Self(MessageConnection { scope, page }) = self;
+        if let Some(plan) = plan::<EdgeField>(ctx)
+            && let Some(senders) = plan.senders(scope, page).await
+        {
+            return Ok(write_list(page, |out, row| {
+                plan.write_edge(out, row, &senders)
+            }));
+        }
+        let edge = |row: &Arc<Row>| {
+            let node = Message::new(scope, Arc::clone(row));
+            Edge::new(seq_cursor(row.seq), node)
+        };
+        let edges: Vec<_> = page.items.iter().map(edge).collect();
+        edges.resolve(ctx, field).await
+    }
+}
+
+fn write_list(page: &Page<Arc<Row>>, write: impl Fn(&mut Vec<u8>, &Row)) -> Value {
+    // More than most messages take.
+    let mut out = Vec::with_capacity(page.items.len() * 384);
+    write_between(&mut out, b'[', b']', &page.items, |out, row| {
+        write(out, row)
+    });
+    written(out)
+}
+
+/// What is plain of an edge.
+enum EdgeField {
+    Typename,
+    Cursor,
+    Node(Plan<MessageField>),
+}
+
+impl Plain for EdgeField {
+    const TYPE: &'static str = "MessageEdge";
+
+    fn of(ctx: &ContextSelectionSet<'_>, field: &Field) -> Option<Self> {
+        match field.name.node.as_str() {
+            "__typename" => Some(Self::Typename),
+            "cursor" => Some(Self::Cursor),
+            "node" => Plan::of(ctx, &field.selection_set.node).map(Self::Node),
+            _ => None,
+        }
+    }
+}
+
+impl Plan<EdgeField> {
+    async fn senders(&self, scope: &Scope, page: &Page<Arc<Row>>) -> Option<Senders> {
+        let mut nodes = self.fields().filter_map(|field| match field {
+            EdgeField::Node(plan) => Some(plan),
+            EdgeField::Typename | EdgeField::Cursor => None,
+        });
+        match (nodes.next(), nodes.next()) {
+            (Some(only), None) => Senders::load(scope, page, only).await,
+            (None, None) => Some(Senders::default()),
+            // The node twice, under other names.
+            (_, Some(_)) => None,
+        }
+    }
+
+    fn write_edge(&self, out: &mut Vec<u8>, row: &Row, senders: &Senders) {
+        self.write(out, |out, field| match field {
+            EdgeField::Typename => write_plain(out, EdgeField::TYPE),
+            EdgeField::Cursor => write_plain(out, &seq_cursor(row.seq)),
+            EdgeField::Node(plan) => plan.write_message(out, row, senders),
+        });
+    }
+}
+
+/// What is plain of a message: all but its conversation and who has seen it.
+enum MessageField {
+    Typename,
+    Id,
+    Seq,
+    Sender(Plan<UserField>),
+    Text,
+    ClientMessageId,
+    CreatedAt,
+    EditedAt,
+    DeletedAt,
+}
+
+impl Plain for MessageField {
+    const TYPE: &'static str = "Message";
+
+    fn of(ctx: &ContextSelectionSet<'_>, field: &Field) -> Option<Self> {
+        match field.name.node.as_str() {
+            "__typename" => Some(Self::Typename),
+            "id" => Some(Self::Id),
+            "seq" => Some(Self::Seq),
+            "sender" => Plan::of(ctx, &field.selection_set.node).map(Self::Sender),
+            "text" => Some(Self::Text),
+            "clientMessageId" => Some(Self::ClientMessageId),
+            "createdAt" => Some(Self::CreatedAt),
+            "editedAt" => Some(Self::EditedAt),
+            "deletedAt" => Some(Self::DeletedAt),
+            _ => None,
+        }
+    }
+}
+
+impl Plan<MessageField> {
+    fn write_message(&self, out: &mut Vec<u8>, row: &Row, senders: &Senders) {
+        let write_instant = |out: &mut Vec<u8>, at: Option<_>| write_plain(out, &at.map(rfc3339));
+        self.write(out, |out, field| match field {
+            MessageField::Typename => write_plain(out, MessageField::TYPE),
+            MessageField::Id => row.id.write_global(out),
+            MessageField::Seq => write_plain(out, &int(row.seq)),
+            MessageField::Sender(_) => senders.write(out, row.sender_id),
+            MessageField::Text => write_plain(out, &row.text),
+            MessageField::ClientMessageId => write_plain(out, &row.client_message_id),
+            MessageField::CreatedAt => write_instant(out, Some(row.created_at)),
+            MessageField::EditedAt => write_instant(out, row.edited_at),
+            MessageField::DeletedAt => write_instant(out, row.deleted_at),
+        });
+    }
+}
+
+/// Who has sent the messages of a page, each written once.
+#[derive(Default)]
+struct Senders(HashMap<UserId, Vec<u8>>);
+
+impl Senders {
+    /// None if they cannot be had, or are selected twice; then each message tells by itself.
+    async fn load(scope: &Scope, page: &Page<Arc<Row>>, plan: &Plan<MessageField>) -> Option<Self> {
+        let mut plans = plan.fields().filter_map(|field| match field {
+            MessageField::Sender(plan) => Some(plan),
+            MessageField::Typename
+            | MessageField::Id
+            | MessageField::Seq
+            | MessageField::Text
+            | MessageField::ClientMessageId
+            | MessageField::CreatedAt
+            | MessageField::EditedAt
+            | MessageField::DeletedAt => None,
+        });
+        let (plan, None) = (plans.next(), plans.next()) else {
+            return None;
+        };
+        let Some(plan) = plan else {
+            return Some(Self::default());
+        };
+        let mut ids: Vec<UserId> = page.items.iter().filter_map(|row| row.sender_id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let users = scope.loaders().users(ids).await.ok()?;
+        let written = users.iter().map(|user| {
+            let mut out = Vec::new();
+            plan.write_user(&mut out, user);
+            (user.id, out)
+        });
+        Some(Self(written.collect()))
+    }
+
+    fn write(&self, out: &mut Vec<u8>, sender: Option<UserId>) {
+        match sender.and_then(|id| self.0.get(&id)) {
+            Some(written) => out.extend_from_slice(written),
+            None => out.extend_from_slice(b"null"),
+        }
+    }
+}
