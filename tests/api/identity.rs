@@ -275,6 +275,26 @@ on_both! {
         assert_eq!(laptops.next().await["seq"], 2, "the other session lives on");
     }
 
+    async fn a_session_is_read_once_a_second_however_often_it_asks(app) {
+        let ann = app.person("Ann").await;
+        let query = "{ viewer { user { displayName } } }";
+        let statements = || app.domain.statements().count();
+        let (mut first, mut second) = (u64::MAX, u64::MAX);
+        // The least of several, for the node looks at the database by itself now and then.
+        for _ in 0..10 {
+            app.advance(Duration::from_secs(1));
+            let before = statements();
+            ann.asks(query, json!({})).await;
+            let between = statements();
+            ann.asks(query, json!({})).await;
+            first = first.min(between - before);
+            second = second.min(statements() - between);
+        }
+        assert_eq!((first, second), (1, 0));
+        ann.asks("mutation { signOut { ok } }", json!({})).await;
+        assert_eq!(ann.is_refused(query, json!({})).await, "UNAUTHENTICATED");
+    }
+
     async fn a_wrong_password_and_an_unknown_account_are_answered_alike(app) {
         app.person("Ann").await;
         let wrong = sign_in(app, json!({ "email": "ann@example.com", "password": "wrong password" })).await;

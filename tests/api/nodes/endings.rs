@@ -71,6 +71,49 @@ async fn signing_out_ends_one_session_everywhere(cluster: &Cluster) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_is_in_use_is_refused_on_every_node_within_a_second() {
+    let cluster = Cluster::up().await;
+    a_session_in_use_is_refused(&cluster.a, &cluster.b).await;
+    cluster.down().await;
+}
+
+/// Nobody tells, and nothing is open by which the node would look for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_is_in_use_is_refused_within_a_second_though_its_hint_is_lost() {
+    let (cluster, silent) = Cluster::with_a_silent_node().await;
+    a_session_in_use_is_refused(&silent, &cluster.b).await;
+    silent.finish().await;
+    cluster.down().await;
+}
+
+async fn a_session_in_use_is_refused(from: &App, on: &App) {
+    let ann = from.person("Ann").await;
+    for tenth in 0..5 {
+        let phone = ann.signs_in_again().await;
+        let elsewhere = phone.on(on);
+        elsewhere.asks(VIEWER, json!({})).await;
+        // Each time at another moment since the session was last read there.
+        sleep(Duration::from_millis(100 * tenth)).await;
+        elsewhere.asks(VIEWER, json!({})).await;
+
+        phone.asks("mutation { signOut { ok } }", json!({})).await;
+        let answered = Instant::now();
+        assert_eq!(phone.is_refused(VIEWER, json!({})).await, "UNAUTHENTICATED");
+        loop {
+            let began = answered.elapsed();
+            let answer = elsewhere.request(VIEWER, json!({})).await.json();
+            if answer["data"].is_null() {
+                assert_eq!(code(&answer), "UNAUTHENTICATED");
+                break;
+            }
+            assert!(began < AT_ONCE, "answered {began:?} after the end");
+        }
+        let still = elsewhere.is_refused(VIEWER, json!({})).await;
+        assert_eq!(still, "UNAUTHENTICATED");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_spent_refresh_token_used_late_ends_its_family_on_every_node() {
     let cluster = Cluster::up().await;
     a_stolen_family_ends_everywhere(&cluster).await;
