@@ -6,12 +6,18 @@ use axum::http::{HeaderName, HeaderValue, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use serde_json::json;
+use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
 
 use crate::state::State;
 use crate::{graphql, health, playground};
+
+/// Shorter answers are not compressed: they fit into one packet as they are.
+const COMPRESSED_ABOVE: u64 = 1_024;
 
 /// Every path of the server.
 pub(crate) fn router(state: State) -> Router {
@@ -30,6 +36,7 @@ pub(crate) fn router(state: State) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(state)
+        .layer(compression())
         .layer(cors)
         .layer(SetResponseHeaderLayer::if_not_present(nosniff.0, nosniff.1))
         .layer(CatchPanicLayer::custom(panicked))
@@ -37,6 +44,18 @@ pub(crate) fn router(state: State) -> Router {
             // The path alone: a query string can hold a document.
             tracing::info_span!("request", method = %request.method(), path = request.uri().path())
         }))
+}
+
+/// Compresses what is long, by zstd or else gzip, as clients take it. Streams of events are left
+/// alone: a compressor would hold events back. The first level, because the next ones cost
+/// several times as much for a few bytes, and no brotli, which costs twice as much for the same.
+fn compression() -> CompressionLayer<impl Predicate> {
+    let pays = SizeAbove::new(COMPRESSED_ABOVE)
+        .and(NotForContentType::SSE)
+        .and(NotForContentType::IMAGES);
+    CompressionLayer::new()
+        .quality(CompressionLevel::Precise(1))
+        .compress_when(pays)
 }
 
 /// An error as the REST surface words it: old clients read one field or the other.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use backchannel_entities::{ConversationId, Timestamp, UserId, conversation, member, message};
 use sea_orm::sea_query::{Expr, ExprTrait as _, Order, Query};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, DbErr, EntityTrait, FromQueryResult, QueryFilter,
-    QueryOrder, QuerySelect, Set,
+    ActiveModelTrait, ColumnTrait, Condition, DbErr, EntityTrait, FromQueryResult, JoinType,
+    QueryFilter, QueryOrder, QuerySelect, Select, Set,
 };
 
 use crate::access::Membership;
@@ -200,15 +200,23 @@ pub async fn get_by_slug(cx: &Cx, slug: &str) -> Result<Conversation> {
     let actor = cx.signed_in()?.user.id;
     // What cannot be a slug is nobody's; Postgres would not even take all of it.
     let slug = limits::slug("slug", slug).map_err(|_| Error::NotFound("conversation"))?;
-    let (_, conversation) = member::Entity::find()
-        .find_both_related(conversation::Entity)
+    of_member(actor)
         .filter(conversation::Column::Slug.eq(slug))
-        .filter(member::Column::UserId.eq(actor))
-        .filter(member::Column::LeftAt.is_null())
         .one(cx.read())
         .await?
-        .ok_or(Error::NotFound("conversation"))?;
-    Ok(conversation)
+        .ok_or(Error::NotFound("conversation"))
+}
+
+/// The conversations a user is in.
+fn of_member(user_id: UserId) -> Select<conversation::Entity> {
+    let membership = conversation::Entity::belongs_to(member::Entity)
+        .from(conversation::Column::Id)
+        .to(member::Column::ConversationId)
+        .into();
+    conversation::Entity::find()
+        .join(JoinType::InnerJoin, membership)
+        .filter(member::Column::UserId.eq(user_id))
+        .filter(member::Column::LeftAt.is_null())
 }
 
 /// Conversations the actor is in, by id; others are left out.
@@ -220,16 +228,13 @@ pub async fn find_many(
     ids: &[ConversationId],
 ) -> Result<HashMap<ConversationId, Arc<Conversation>>> {
     let actor = cx.signed_in()?.user.id;
-    let found = member::Entity::find()
-        .find_both_related(conversation::Entity)
-        .filter(member::Column::UserId.eq(actor))
+    let found = of_member(actor)
         .filter(member::Column::ConversationId.is_in(in_list(ids)))
-        .filter(member::Column::LeftAt.is_null())
         .all(cx.read())
         .await?;
     Ok(found
         .into_iter()
-        .map(|(_, found)| (found.id, Arc::new(found)))
+        .map(|found| (found.id, Arc::new(found)))
         .collect())
 }
 
@@ -282,10 +287,7 @@ pub async fn list(cx: &Cx, request: &PageRequest<ActivityPosition>) -> Result<Pa
         End::Start => Order::Desc,
         End::Finish => Order::Asc,
     };
-    let mut select = member::Entity::find()
-        .find_both_related(conversation::Entity)
-        .filter(member::Column::UserId.eq(actor))
-        .filter(member::Column::LeftAt.is_null());
+    let mut select = of_member(actor);
     if let Some(after) = request.after {
         select = select.filter(after.on_side(Side::Older));
     }
@@ -298,11 +300,7 @@ pub async fn list(cx: &Cx, request: &PageRequest<ActivityPosition>) -> Result<Pa
         .limit(request.rows())
         .all(cx.read())
         .await?;
-    Ok(request.page(
-        rows.into_iter()
-            .map(|(_, conversation)| conversation)
-            .collect(),
-    ))
+    Ok(request.page(rows))
 }
 
 /// How many messages of others the actor has not read, for each conversation the actor is

@@ -138,7 +138,7 @@ pub struct Page<T> {
 
 impl<T> Page<T> {
     /// The same page of something else.
-    pub(crate) fn map<U>(self, item: impl Fn(T) -> U) -> Page<U> {
+    pub(crate) fn map<U>(self, item: impl FnMut(T) -> U) -> Page<U> {
         Page {
             items: self.items.into_iter().map(item).collect(),
             has_next: self.has_next,

@@ -13,7 +13,7 @@ use std::sync::{Arc, OnceLock};
 use backchannel_domain::calls::{self, Call};
 use backchannel_domain::conversations::{self, Conversation};
 use backchannel_domain::members::{self, JoinPosition, Member};
-use backchannel_domain::messages::{self, Message};
+use backchannel_domain::messages::{self, Message, MessagePage};
 use backchannel_domain::page::{Page, PageRequest};
 use backchannel_domain::presence::{self, Presence};
 use backchannel_domain::receipts;
@@ -149,15 +149,6 @@ impl Loaders {
             .ok_or(Error::NotFound("user"))
     }
 
-    /// All of these users.
-    pub(crate) async fn users(&self, ids: Vec<UserId>) -> Result<Vec<Arc<User>>> {
-        let loaded = self.users.loader(&self.cx).try_load_many(ids).await;
-        let users = loaded.map_err(Error::internal)?.into_values();
-        users
-            .map(|user| user?.ok_or(Error::NotFound("user")))
-            .collect()
-    }
-
     pub(crate) async fn presence(&self, id: UserId) -> Result<Presence> {
         self.presences
             .load(&self.cx, id)
@@ -238,7 +229,7 @@ impl Loaders {
         &self,
         id: ConversationId,
         request: PageRequest<i64>,
-    ) -> Result<Arc<Page<Arc<Message>>>> {
+    ) -> Result<Arc<MessagePage>> {
         Ok(self
             .message_pages
             .load(&self.cx, (request, id))
@@ -407,7 +398,7 @@ struct MessagePages;
 
 impl Source for MessagePages {
     type Key = (PageRequest<i64>, ConversationId);
-    type Value = Arc<Page<Arc<Message>>>;
+    type Value = Arc<MessagePage>;
 
     async fn fetch(cx: &Cx, keys: &[Self::Key]) -> Result<HashMap<Self::Key, Self::Value>> {
         let mut found = HashMap::with_capacity(keys.len());

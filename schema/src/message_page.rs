@@ -9,8 +9,7 @@ use async_graphql::parser::types::Field;
 use async_graphql::registry::Registry;
 use async_graphql::{ContextSelectionSet, Object, OutputType, Positioned, ServerResult, Value};
 use backchannel_domain::UserId;
-use backchannel_domain::messages::Message as Row;
-use backchannel_domain::page::Page;
+use backchannel_domain::messages::{Message as Row, MessagePage};
 
 use crate::connection::{Edge, PageInfo, seq_cursor};
 use crate::id::Global as _;
@@ -25,11 +24,11 @@ use crate::users::UserField;
 #[derive(Clone)]
 pub(crate) struct MessageConnection {
     scope: Scope,
-    page: Arc<Page<Arc<Row>>>,
+    page: Arc<MessagePage>,
 }
 
 impl MessageConnection {
-    pub(crate) fn new(scope: &Scope, page: Arc<Page<Arc<Row>>>) -> Self {
+    pub(crate) fn new(scope: &Scope, page: Arc<MessagePage>) -> Self {
         Self {
             scope: scope.clone(),
             page,
@@ -52,7 +51,7 @@ impl MessageConnection {
 
     /// Where the page stands in the list.
     async fn page_info(&self) -> PageInfo {
-        PageInfo::of(&self.page, |row| seq_cursor(row.seq))
+        PageInfo::of(&self.page.messages, |row| seq_cursor(row.seq))
     }
 }
 
@@ -79,16 +78,14 @@ impl OutputType for Nodes {
     ) -> ServerResult<Value> {
         let Self(MessageConnection { scope, page }) = self;
         if let Some(plan) = plan::<MessageField>(ctx)
-            && let Some(senders) = Senders::load(scope, page, &plan).await
+            && let Some(senders) = Senders::of(page, &plan)
         {
             return Ok(write_list(page, |out, row| {
                 plan.write_message(out, row, &senders)
             }));
         }
-        let nodes = page
-            .items
-            .iter()
-            .map(|row| Message::new(scope, Arc::clone(row)));
+        let rows = page.messages.items.iter();
+        let nodes = rows.map(|row| Message::new(scope, Arc::clone(row)));
         nodes.collect::<Vec<_>>().resolve(ctx, field).await
     }
 }
@@ -116,7 +113,7 @@ impl OutputType for Edges {
     ) -> ServerResult<Value> {
         let Self(MessageConnection { scope, page }) = self;
         if let Some(plan) = plan::<EdgeField>(ctx)
-            && let Some(senders) = plan.senders(scope, page).await
+            && let Some(senders) = plan.senders(page)
         {
             return Ok(write_list(page, |out, row| {
                 plan.write_edge(out, row, &senders)
@@ -126,17 +123,16 @@ impl OutputType for Edges {
             let node = Message::new(scope, Arc::clone(row));
             Edge::new(seq_cursor(row.seq), node)
         };
-        let edges: Vec<_> = page.items.iter().map(edge).collect();
+        let edges: Vec<_> = page.messages.items.iter().map(edge).collect();
         edges.resolve(ctx, field).await
     }
 }
 
-fn write_list(page: &Page<Arc<Row>>, write: impl Fn(&mut Vec<u8>, &Row)) -> Value {
+fn write_list(page: &MessagePage, write: impl Fn(&mut Vec<u8>, &Row)) -> Value {
+    let rows = &page.messages.items;
     // More than most messages take.
-    let mut out = Vec::with_capacity(page.items.len() * 384);
-    write_between(&mut out, b'[', b']', &page.items, |out, row| {
-        write(out, row)
-    });
+    let mut out = Vec::with_capacity(rows.len() * 384);
+    write_between(&mut out, b'[', b']', rows, |out, row| write(out, row));
     written(out)
 }
 
@@ -161,13 +157,13 @@ impl Plain for EdgeField {
 }
 
 impl Plan<EdgeField> {
-    async fn senders(&self, scope: &Scope, page: &Page<Arc<Row>>) -> Option<Senders> {
+    fn senders(&self, page: &MessagePage) -> Option<Senders> {
         let mut nodes = self.fields().filter_map(|field| match field {
             EdgeField::Node(plan) => Some(plan),
             EdgeField::Typename | EdgeField::Cursor => None,
         });
         match (nodes.next(), nodes.next()) {
-            (Some(only), None) => Senders::load(scope, page, only).await,
+            (Some(only), None) => Senders::of(page, only),
             (None, None) => Some(Senders::default()),
             // The node twice, under other names.
             (_, Some(_)) => None,
@@ -237,8 +233,8 @@ impl Plan<MessageField> {
 struct Senders(HashMap<UserId, Vec<u8>>);
 
 impl Senders {
-    /// None if they cannot be had, or are selected twice; then each message tells by itself.
-    async fn load(scope: &Scope, page: &Page<Arc<Row>>, plan: &Plan<MessageField>) -> Option<Self> {
+    /// None if they are selected twice, under several names.
+    fn of(page: &MessagePage, plan: &Plan<MessageField>) -> Option<Self> {
         let mut plans = plan.fields().filter_map(|field| match field {
             MessageField::Sender(plan) => Some(plan),
             MessageField::Typename
@@ -256,14 +252,10 @@ impl Senders {
         let Some(plan) = plan else {
             return Some(Self::default());
         };
-        let mut ids: Vec<UserId> = page.items.iter().filter_map(|row| row.sender_id).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let users = scope.loaders().users(ids).await.ok()?;
-        let written = users.iter().map(|user| {
+        let written = page.senders.iter().map(|(id, sender)| {
             let mut out = Vec::new();
-            plan.write_user(&mut out, user);
-            (user.id, out)
+            plan.write_sender(&mut out, *id, sender);
+            (*id, out)
         });
         Some(Self(written.collect()))
     }

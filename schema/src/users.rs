@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use async_graphql::parser::types::Field;
 use async_graphql::{ContextSelectionSet, ID, Object};
+use backchannel_domain::UserId;
+use backchannel_domain::messages::Sender;
 use backchannel_domain::users::User as Row;
 
 use crate::error::Result;
@@ -75,13 +77,13 @@ impl Plain for UserField {
 }
 
 impl Plan<UserField> {
-    /// Writes a user.
-    pub(crate) fn write_user(&self, out: &mut Vec<u8>, user: &Row) {
+    /// Writes the user who has sent a message.
+    pub(crate) fn write_sender(&self, out: &mut Vec<u8>, id: UserId, sender: &Sender) {
         self.write(out, |out, field| match field {
             UserField::Typename => write_plain(out, UserField::TYPE),
-            UserField::Id => user.id.write_global(out),
-            UserField::DisplayName => write_plain(out, &user.display_name),
-            UserField::AvatarUrl => write_plain(out, &user.avatar_url),
+            UserField::Id => id.write_global(out),
+            UserField::DisplayName => write_plain(out, &sender.display_name),
+            UserField::AvatarUrl => write_plain(out, &sender.avatar_url),
         });
     }
 }

@@ -1,5 +1,7 @@
 //! Reading: pages, their edges, and what they cost.
 
+mod written;
+
 use serde_json::{Value, json};
 
 use crate::harness::people::seqs;

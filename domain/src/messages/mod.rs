@@ -4,6 +4,7 @@
 //! [`batch`], by a few [`statements`].
 
 mod batch;
+mod pages;
 mod queue;
 mod statements;
 
@@ -11,22 +12,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use backchannel_entities::{ConversationId, MessageId, UserId, member, message};
-use sea_orm::sea_query::Order;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, JoinType, QueryFilter, QueryOrder, QuerySelect, Set,
+    ActiveModelTrait, ColumnTrait, EntityTrait, JoinType, QueryFilter, QuerySelect, Set,
 };
 
 use crate::access::Membership;
 use crate::cx::Tx;
-use crate::db::{in_list, page_of_each};
+use crate::db::in_list;
 use crate::event::{Event, EventKind};
-use crate::page::{End, Page, PageRequest};
 use crate::users::User;
 use crate::{Cx, Error, Result, limits};
 
 use self::batch::Outgoing;
 
 pub(crate) use self::queue::SendQueue;
+pub use self::pages::{MessagePage, Sender, pages};
 pub use backchannel_entities::message::Model as Message;
 
 /// A message to send, checked.
@@ -199,35 +199,4 @@ pub async fn find_many(cx: &Cx, ids: &[MessageId]) -> Result<HashMap<MessageId, 
         .into_iter()
         .map(|message| (message.id, Arc::new(message)))
         .collect())
-}
-
-/// A page of the messages of each conversation, oldest first; positions are seqs. The
-/// caller has found the conversations through the actor's own memberships.
-///
-/// # Errors
-/// [`Error::Unauthenticated`] when nobody is signed in.
-pub async fn pages(
-    cx: &Cx,
-    ids: &[ConversationId],
-    request: &PageRequest<i64>,
-) -> Result<HashMap<ConversationId, Page<Arc<Message>>>> {
-    use message::Column::{ConversationId, Seq};
-    cx.signed_in()?;
-    let order = match request.end {
-        End::Start => Order::Asc,
-        End::Finish => Order::Desc,
-    };
-    let page_of_one = |id: backchannel_entities::ConversationId| {
-        let mut select = message::Entity::find().filter(ConversationId.eq(id));
-        if let Some(after) = request.after {
-            select = select.filter(Seq.gt(after));
-        }
-        if let Some(before) = request.before {
-            select = select.filter(Seq.lt(before));
-        }
-        select.order_by(Seq, order.clone()).limit(request.rows())
-    };
-    let rows: Vec<Message> = page_of_each(cx.read(), ids, page_of_one).await?;
-    let rows = rows.into_iter().map(Arc::new).collect();
-    Ok(request.pages(rows, |message: &Arc<Message>| message.conversation_id))
 }

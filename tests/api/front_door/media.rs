@@ -191,3 +191,65 @@ async fn a_subscription_needs_a_stream() {
     }
     app.finish().await;
 }
+
+/// An answer of some kilobytes.
+const LONG: &str = r#"{"query":"{ __schema { types { name description } } }"}"#;
+
+#[tokio::test]
+async fn a_long_answer_is_compressed_as_the_client_takes_it() {
+    let app = App::sqlite().await;
+    let plain = request(&app, Method::POST, "/graphql", &[JSON], LONG).await;
+    assert!(plain.headers.get("content-encoding").is_none());
+    for (takes, encoding) in [
+        ("gzip", "gzip"),
+        ("gzip, deflate, br", "gzip"),
+        ("gzip, deflate, br, zstd", "zstd"),
+        ("zstd;q=0.1, gzip", "gzip"),
+    ] {
+        let headers = [JSON, ("accept-encoding", takes)];
+        let answer = request(&app, Method::POST, "/graphql", &headers, LONG).await;
+        assert_eq!(answer.headers["content-encoding"], encoding, "{takes}");
+        assert_eq!(
+            answer.headers["vary"]
+                .to_str()
+                .ok()
+                .map(|vary| vary.contains("accept-encoding")),
+            Some(true)
+        );
+        assert!(
+            answer.body.len() < plain.body.len() / 2,
+            "{takes}: {}",
+            answer.body.len()
+        );
+        if encoding == "gzip" {
+            let mut read = Vec::new();
+            let mut decoder = flate2::read::GzDecoder::new(&answer.body[..]);
+            std::io::Read::read_to_end(&mut decoder, &mut read).expect("gzip");
+            assert_eq!(read, plain.body);
+        } else {
+            assert!(
+                answer.body.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]),
+                "a frame of zstd"
+            );
+        }
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn short_answers_and_streams_are_not_compressed() {
+    let app = App::sqlite().await;
+    let takes = ("accept-encoding", "gzip, zstd");
+    let short = request(&app, Method::POST, "/graphql", &[JSON, takes], QUERY).await;
+    assert!(short.headers.get("content-encoding").is_none());
+    let headers = [JSON, takes, ("accept", "text/event-stream")];
+    let stream = request(&app, Method::POST, "/graphql", &headers, LONG).await;
+    assert_eq!(stream.content_type(), "text/event-stream; charset=utf-8");
+    assert!(stream.headers.get("content-encoding").is_none());
+    assert!(
+        stream
+            .body
+            .starts_with(b":\n\nevent: next\ndata: {\"data\"")
+    );
+    app.finish().await;
+}
