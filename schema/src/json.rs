@@ -86,10 +86,7 @@ mod tests {
             "text": "\"quoted\"\n\u{1} and 💬", "none": null, "list": [1, -2.5, true, []], "object": {}
         });
         let plain = Response::new(data.clone());
-        assert_eq!(
-            result(&plain),
-            serde_json::to_string(&plain).expect("JSON")
-        );
+        assert_eq!(result(&plain), serde_json::to_string(&plain).expect("JSON"));
         let mut failed = Response::new(data);
         failed.errors.push(ServerError::new("no", None));
         let read: serde_json::Value = serde_json::from_str(&result(&failed)).expect("JSON");
