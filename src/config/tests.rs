@@ -329,6 +329,19 @@ fn the_bounds_the_table_tells_are_the_bounds_that_hold() {
 }
 
 #[test]
+fn trusting_only_a_list_needs_the_list() {
+    let only = ("ONLY_TRUSTED_OPERATIONS", "on");
+    let mistakes = env(&[only]).expect_err("refused").to_string();
+    assert!(
+        mistakes.contains("TRUSTED_OPERATIONS names no list"),
+        "{mistakes}"
+    );
+    let (config, _) = env(&[only, ("TRUSTED_OPERATIONS", "list.json")]).expect("valid");
+    assert!(config.only_trusted_operations);
+    assert!(!env(&[]).expect("valid").0.only_trusted_operations);
+}
+
+#[test]
 fn production_has_careful_defaults() {
     let (config, _) = env(&[
         ("BACKCHANNEL_ENV", "production"),

@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use backchannel::Application;
+use backchannel::config::{Config, Overrides};
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -258,4 +260,22 @@ async fn where_only_the_list_is_trusted_nothing_else_is_run() {
     );
     socket.close().await;
     app.finish().await;
+}
+
+#[tokio::test]
+async fn a_list_that_cannot_be_used_keeps_the_node_from_starting() {
+    let (directory, path) = list(&json!({ "broken": "query {" }));
+    let settings: Overrides = [
+        ("PORT", "0".to_owned()),
+        ("DATA_DIR", directory.path().display().to_string()),
+        ("TRUSTED_OPERATIONS", path.display().to_string()),
+    ]
+    .into_iter()
+    .collect();
+    let config = Config::load(&settings, |_| None).expect("the settings are valid");
+    let error = Application::build(config).await.err().expect("a refusal");
+    let error = error.to_string();
+    for part in ["TRUSTED_OPERATIONS", "operations.json", "broken"] {
+        assert!(error.contains(part), "{error}");
+    }
 }
