@@ -4,6 +4,8 @@ mod hiding;
 mod seen;
 pub(crate) mod stream;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::harness::people::MARK_READ;
@@ -127,6 +129,8 @@ on_both! {
         ann.sends(&room, "one").await;
         bob.receives(&room, 1).await;
         ann.sends(&room, "two").await;
+        // The session was read a moment ago; it is once a second.
+        app.advance(Duration::from_secs(1));
         app.domain.statements().record();
         bob.reads(&room, 2).await;
         let statements = app.recorded_statements().await;
