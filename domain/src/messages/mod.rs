@@ -25,8 +25,8 @@ use crate::{Cx, Error, Result, limits};
 
 use self::batch::Outgoing;
 
-pub(crate) use self::queue::SendQueue;
 pub use self::pages::{MessagePage, Sender, pages};
+pub(crate) use self::queue::SendQueue;
 pub use backchannel_entities::message::Model as Message;
 
 /// A message to send, checked.
