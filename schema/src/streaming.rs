@@ -21,6 +21,7 @@ use async_graphql::{Context, Name, Response, Value, Variables};
 use backchannel_domain::Cx;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, Stream, StreamExt as _};
+use tokio::task::unconstrained;
 
 use crate::answer::Answer;
 use crate::canonical::Audience;
@@ -168,10 +169,11 @@ impl Subscription {
             .data(Present(event));
         let mut responses = self.root.execute_stream(request);
         let document = Arc::clone(&self.document);
-        Box::pin(async move {
+        // As in [`Api::execute`].
+        Box::pin(unconstrained(async move {
             // The stream has the one event.
             let response = responses.next().await.unwrap_or_default();
             finish(response, &document.shape)
-        })
+        }))
     }
 }
