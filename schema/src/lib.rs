@@ -2,7 +2,8 @@
 //!
 //! 1. [`Api::prepare`] takes a [`request`], refuses what is too large ([`document`]) and
 //!    parses the rest, once: [`documents`] keeps what it has parsed, and knows the [`trusted`].
-//! 2. [`Api::execute`] or [`Api::subscribe`] run it for an actor.
+//! 2. [`Api::execute`] or [`Api::subscribe`] run it for an actor: a subscription once for each event
+//!    ([`streaming`]), and that once for all who ask the same ([`sharing`]).
 //! 3. A resolver makes a request struct of the domain out of its input, calls one use case
 //!    and wraps the answer. It never decides who may do what.
 //! 4. Objects carry their [`scope`]: the actor and the request's loaders, behind which

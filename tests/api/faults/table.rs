@@ -61,8 +61,15 @@ impl Display for Times {
 
 impl Table {
     /// Whether every promise was kept.
-    pub(super) fn all_kept(&self) -> bool {
+    fn all_kept(&self) -> bool {
         self.promises().all(|promise| promise.kept)
+    }
+
+    /// Prints what there is by now and begins anew. Answers whether every promise was kept.
+    #[expect(clippy::print_stdout, reason = "the table is what this is run for")]
+    pub(super) fn tell(&mut self) -> bool {
+        println!("{self}");
+        std::mem::take(self).all_kept()
     }
 
     /// Whether nothing was lost, repeated or out of order.
