@@ -24,7 +24,7 @@ const REST: Duration = Duration::from_secs(3);
 /// What a node may keep of its sockets' memory when they have gone.
 pub(crate) const KEPT: u64 = 10 * MEGABYTE;
 /// How long the allocator may take to give the rest back, in seconds.
-const RETURN: u32 = 15;
+const RETURN: u32 = 30;
 
 /// What a node weighs, in bytes of resident memory.
 pub(crate) struct Weight {
