@@ -157,7 +157,7 @@ mod tests {
     use async_graphql::{Pos, ServerError, Value};
     use futures_util::FutureExt as _;
     use futures_util::future::{BoxFuture, join_all};
-    use tokio::time::{sleep, timeout};
+    use tokio::time::timeout;
 
     use super::*;
 
@@ -199,14 +199,19 @@ mod tests {
     #[tokio::test]
     async fn an_execution_goes_on_without_the_one_who_began_it() {
         let (executions, event) = (Executions::default(), event());
-        let slow = || async {
-            sleep(Duration::from_millis(20)).await;
-            Response::new(Value::from("late"))
+        let gate = Arc::new(SetOnce::new());
+        let slow = || {
+            let gate = Arc::clone(&gate);
+            async move {
+                gate.wait().await;
+                Response::new(Value::from("late"))
+            }
         };
         let began = executions.answer(AUDIENCE, &event, Box::default(), slow);
         assert!(began.now_or_never().is_none(), "and is not polled again");
         let never = || -> BoxFuture<'static, Response> { Box::pin(pending()) };
         let others = (0..3).map(|_| executions.answer(AUDIENCE, &event, Box::default(), never));
+        gate.set(()).expect("it is opened once");
         let answers = timeout(Duration::from_secs(5), join_all(others)).await;
         for answer in answers.expect("nobody waits for ever") {
             assert!(text(answer).contains("late"));

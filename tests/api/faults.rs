@@ -107,7 +107,7 @@ async fn nothing_is_lost_while_nodes_and_redis_are_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes ten minutes and a release build: scripts/faults"]
+#[ignore = "takes a quarter of an hour and a release build: scripts/faults"]
 async fn every_promise_is_kept_in_full() {
     const KILLS: Plan = Plan::Kills {
         nodes: 50,
