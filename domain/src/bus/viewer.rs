@@ -10,6 +10,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use tokio::sync::{OnceCell, broadcast};
 
 use crate::Result;
+use crate::db::as_upkeep;
 use crate::event::Event;
 
 use super::Ends;
@@ -66,7 +67,7 @@ impl Ends {
         let make = || Viewer::new(id, Arc::downgrade(self));
         let viewer = self.local.viewers.get_or_insert_with(id, make);
         // Made first: if opening fails, dropping it gives the viewer back.
-        let following = FollowingViewer {
+        let mut following = FollowingViewer {
             news: viewer.news.subscribe(),
             ends: Arc::clone(self),
             viewer: Arc::clone(&viewer),
@@ -77,6 +78,8 @@ impl Ends {
             viewer.read_memberships(self).await
         };
         viewer.opened.get_or_try_init(|| open).await?;
+        // A stream catches up first, and so with all that opening told of.
+        following.news = following.news.resubscribe();
         Ok(following)
     }
 }
@@ -107,7 +110,7 @@ impl Viewer {
     /// Takes the news that the user's memberships have changed.
     pub(super) fn refresh(self: &Arc<Self>) {
         let viewer = Arc::clone(self);
-        tokio::spawn(async move {
+        tokio::spawn(as_upkeep(async move {
             let mut pause = RETRY.0;
             while let Some(ends) = viewer.ends.upgrade() {
                 match viewer.read_memberships(&ends).await {
@@ -120,7 +123,7 @@ impl Viewer {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(RETRY.1);
             }
-        });
+        }));
     }
 
     /// Follows what the user is in, and nothing else.
