@@ -24,7 +24,7 @@ use crate::sessions::SignedIn;
 use crate::tokens::AccessTokens;
 use crate::{Error, Result};
 
-pub(crate) use self::tx::{Failure, Tx};
+pub(crate) use self::tx::Tx;
 
 /// What the domain must be told; the server's configuration fills it.
 #[derive(Clone, Debug)]
@@ -64,23 +64,20 @@ pub(crate) struct Handles {
 }
 
 impl Handles {
-    /// Runs a statement that is a transaction by itself, then publishes the event that `made`
-    /// reads from its row. No row means that nothing happened.
-    pub(crate) async fn write_in_one(
+    /// Runs a statement that is a transaction by itself, then publishes the events that `made`
+    /// reads from its rows; answers with what else `made` reads.
+    pub(crate) async fn write_in_one<T>(
         &self,
         statement: Statement,
-        made: impl FnOnce(&QueryResult) -> Result<Event>,
-    ) -> Result<Option<Arc<Event>>> {
+        made: impl FnOnce(&[QueryResult]) -> Result<(T, Vec<Event>)>,
+    ) -> Result<T> {
         let rows = self.db.run_alone(statement).await?;
-        let Some(row) = rows.first() else {
-            return Ok(None);
-        };
-        let event = Arc::new(made(row)?);
+        let (read, events) = made(&rows)?;
         self.bus.publish(News {
-            events: vec![Arc::clone(&event)],
+            events: events.into_iter().map(Arc::new).collect(),
             ..News::default()
         });
-        Ok(Some(event))
+        Ok(read)
     }
 }
 

@@ -31,29 +31,6 @@ pub(crate) struct Tx {
     news: News,
 }
 
-/// Why a transaction did not commit, or may not have.
-#[derive(Clone, Debug)]
-pub(crate) enum Failure {
-    /// Nothing of it remains: COMMIT was never sent.
-    RolledBack(Error),
-    /// COMMIT was sent and not answered, or not well. Whether it took effect is in the database.
-    Unknown(Error),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::RolledBack(error)
-    }
-}
-
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::RolledBack(error) | Failure::Unknown(error) => error,
-        }
-    }
-}
-
 impl Tx {
     /// Opens one. `Cx::write` is the caller; besides it, sends that commit together.
     pub(crate) async fn begin(handles: &Handles) -> Result<Self> {
@@ -67,9 +44,8 @@ impl Tx {
     }
 
     /// Commits, then publishes what was recorded.
-    pub(crate) async fn commit(self, handles: &Handles) -> Result<(), Failure> {
-        let committed = self.db.commit().await;
-        committed.map_err(|error| Failure::Unknown(error.into()))?;
+    pub(crate) async fn commit(self, handles: &Handles) -> Result<()> {
+        self.db.commit().await?;
         handles.bus.publish(self.news);
         Ok(())
     }

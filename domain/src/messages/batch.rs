@@ -1,15 +1,13 @@
-//! Sends that commit together, and one that has nobody to commit with.
+//! Sends that commit together.
 //!
-//! 1. One alone is one statement on Postgres, if nothing speaks against it ([`alone`]). What
-//!    that statement leaves open, a transaction finds out.
-//! 2. Several are one transaction ([`together`]): lock, find out, decide, write, commit.
-//! 3. A failure before COMMIT has changed nothing. They are tried together once more, and then
-//!    each by itself, so that one bad send fails alone.
-//! 4. A failure of COMMIT itself, or of the one statement, may have changed everything. A send
-//!    with a key is tried again: if it is there already, or comes to be while we try, the unique
-//!    key makes that the answer. One without a key gets an error, for a second try could send it
-//!    twice.
-//! 5. Nobody is answered before the commit.
+//! 1. On Postgres they are one statement, for those that nothing speaks against
+//!    ([`in_one_statement`]). What it leaves open, a transaction finds out.
+//! 2. A transaction ([`together`]): lock, find out, decide, write, commit.
+//! 3. After a failure they are tried together once more, and then each by itself, so that one bad
+//!    send fails alone. A failure may have changed nothing or everything, and what was
+//!    tried may still take effect. But a send has the id of its message from the start, and an id
+//!    is inserted once: what is there already when it is tried again is the answer.
+//! 4. Nobody is answered before the commit.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -22,12 +20,12 @@ use tokio::time::Instant;
 
 use crate::access;
 use crate::clock::new_id;
-use crate::cx::{Failure, Handles, Tx};
+use crate::cx::{Handles, Tx};
 use crate::event::{Event, EventKind};
 use crate::users::User;
 use crate::{Error, Result, limits};
 
-use super::statements::{Found, Place, Texts, find, lock, write};
+use super::statements::{Found, Held, Place, Texts, find, find_by_id, lock, write};
 use super::{Message, NewMessage};
 
 /// How long after the first try another one is begun.
@@ -40,6 +38,7 @@ const KEY_TAKEN: Error = Error::Conflict {
 
 /// A message on its way.
 pub(super) struct Outgoing {
+    pub(super) id: MessageId,
     pub(super) sender: Arc<User>,
     pub(super) new: NewMessage,
     /// Tells a retry from another message under the same key; none without a key.
@@ -50,6 +49,7 @@ impl Outgoing {
     pub(super) fn new(sender: Arc<User>, new: NewMessage) -> Self {
         let digest = digest(&new);
         Self {
+            id: MessageId(new_id()),
             sender,
             new,
             digest,
@@ -69,9 +69,9 @@ impl Outgoing {
         }
     }
 
-    fn message(&self, id: MessageId, place: Place, stamp: i64) -> Message {
+    fn message(&self, place: Place, stamp: i64) -> Message {
         Message {
-            id,
+            id: self.id,
             conversation_id: self.new.conversation_id,
             seq: place.last_seq,
             sender_id: Some(self.sender.id),
@@ -122,95 +122,127 @@ pub(super) enum Outcome {
 /// Sends messages; the outcomes are in their order.
 pub(super) async fn settle(handles: &Handles, sends: &[Outgoing]) -> Vec<Outcome> {
     let until = Instant::now() + TRY_AGAIN;
-    if let [send] = sends {
-        return vec![Outcome::Answer(alone(handles, send, until).await)];
+    let mut outcomes: Vec<Option<Outcome>> = sends.iter().map(|_| None).collect();
+    let mut sent = Ok(Vec::new());
+    if let Some(texts) = &handles.sends.texts {
+        sent = in_one_statement(handles, texts, sends).await;
     }
-    let mut settled = together(handles, sends).await;
-    if let Err(Failure::RolledBack(error)) = &settled {
-        tracing::debug!(%error, "a batch of sends failed; trying again");
-        settled = together(handles, sends).await;
+    let tried = sent.as_ref().map_or(Tried::Before, |_| Tried::Never);
+    match sent {
+        Ok(sent) => {
+            for (index, message) in sent {
+                outcomes[index] = Some(Outcome::Answer(Ok(message)));
+            }
+        }
+        Err(error) => tracing::debug!(%error, "sending in one statement failed; trying again"),
     }
-    let failure = match settled {
+    let open = sends
+        .iter()
+        .zip(&outcomes)
+        .filter(|(_, known)| known.is_none());
+    let open: Vec<&Outgoing> = open.map(|(send, _)| send).collect();
+    let mut found = Vec::new();
+    if !open.is_empty() {
+        let id = |send: &Outgoing| send.new.conversation_id;
+        let held = if sends.iter().all(|send| id(send) == id(&sends[0])) {
+            Held::Wait
+        } else {
+            Held::PassOver
+        };
+        found = in_transactions(handles, &open, (held, tried), until).await;
+    }
+    let mut found = found.into_iter();
+    let outcomes = outcomes.into_iter();
+    outcomes
+        .filter_map(|known| known.or_else(|| found.next()))
+        .collect()
+}
+
+/// Whether a send was tried before, and its message may be there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tried {
+    Before,
+    Never,
+}
+
+/// Sends what nothing speaks against: the senders' rights, keys that were used, conversations that
+/// somebody else holds, or members who change meanwhile. Of the others there is nothing in the
+/// answer.
+async fn in_one_statement(
+    handles: &Handles,
+    texts: &Texts,
+    sends: &[Outgoing],
+) -> Result<Vec<(usize, Arc<Message>)>> {
+    let now = handles.clock.now();
+    let statement = match sends {
+        [send] => texts.one(send, now),
+        sends => texts.many(sends, now),
+    };
+    let made = |rows: &[QueryResult]| {
+        let rows = rows.iter().map(|row| {
+            let index: i64 = row.try_get("", "index")?;
+            let index = usize::try_from(index).map_err(Error::internal)?;
+            let place = Place {
+                last_seq: row.try_get("", "seq")?,
+                last_active_at: row.try_get("", "created_at")?,
+            };
+            let message = Arc::new(sends[index].message(place, row.try_get("", "stamp")?));
+            let event = sends[index].event(&message);
+            Ok(((index, message), event))
+        });
+        let made: Result<(Vec<_>, Vec<_>)> = rows.collect();
+        made
+    };
+    handles.write_in_one(statement, made).await
+}
+
+/// Sends what one statement could not, or not for sure.
+async fn in_transactions(
+    handles: &Handles,
+    sends: &[&Outgoing],
+    (held, tried): (Held, Tried),
+    until: Instant,
+) -> Vec<Outcome> {
+    let error = match twice(handles, sends, held, tried).await {
         Ok(outcomes) => return outcomes,
-        Err(failure) => failure,
+        Err(error) => error,
     };
     let mut outcomes = Vec::with_capacity(sends.len());
     for send in sends {
-        let answer = if may_repeat(send, &failure, until) {
-            alone(handles, send, until).await
+        let settled = if sends.len() > 1 && Instant::now() < until {
+            twice(handles, &[send], held, Tried::Before).await
         } else {
-            Err(failure.clone().into())
+            Err(error.clone())
         };
-        outcomes.push(Outcome::Answer(answer));
+        let failed = |error| vec![Outcome::Answer(Err(error))];
+        outcomes.extend(settled.unwrap_or_else(failed));
     }
     outcomes
 }
 
-/// Whether a send that failed may be tried again: in time, and without the danger of being sent
-/// twice.
-fn may_repeat(send: &Outgoing, failure: &Failure, until: Instant) -> bool {
-    let is_safe = match failure {
-        Failure::RolledBack(_) => true,
-        Failure::Unknown(_) => send.key().is_some(),
-    };
-    is_safe && Instant::now() < until
-}
-
-async fn alone(handles: &Handles, send: &Outgoing, until: Instant) -> Result<Arc<Message>> {
-    if let Some(texts) = &handles.sends.texts {
-        match in_one_statement(handles, texts, send).await {
-            Ok(Some(message)) => return Ok(message),
-            Ok(None) => {}
-            Err(error) if send.key().is_none() => return Err(error),
-            Err(error) => tracing::debug!(%error, "sending in one statement failed; asking"),
+async fn twice(
+    handles: &Handles,
+    sends: &[&Outgoing],
+    held: Held,
+    tried: Tried,
+) -> Result<Vec<Outcome>> {
+    match together(handles, sends, held, tried).await {
+        Ok(outcomes) => Ok(outcomes),
+        Err(error) => {
+            tracing::debug!(%error, "a batch of sends failed; trying again");
+            together(handles, sends, held, Tried::Before).await
         }
     }
-    let sends = std::slice::from_ref(send);
-    let mut outcomes = together(handles, sends).await;
-    if let Err(failure) = &outcomes
-        && may_repeat(send, failure, until)
-    {
-        outcomes = together(handles, sends).await;
-    }
-    match outcomes?.pop() {
-        Some(Outcome::Answer(answer)) => answer,
-        // One alone waits for its conversation, if there is one.
-        Some(Outcome::PassedOver) | None => Err(Error::NotFound("conversation")),
-    }
 }
 
-/// None where anything speaks against it: no right, no such conversation, a key that was used,
-/// or members who changed meanwhile.
-async fn in_one_statement(
+async fn together(
     handles: &Handles,
-    texts: &Texts,
-    send: &Outgoing,
-) -> Result<Option<Arc<Message>>> {
-    let id = MessageId(new_id());
-    let statement = texts.one(id, send, handles.clock.now());
-    let made = |row: &QueryResult| {
-        let place = Place {
-            last_seq: row.try_get("", "seq")?,
-            last_active_at: row.try_get("", "created_at")?,
-        };
-        let message = send.message(id, place, row.try_get("", "stamp")?);
-        Ok(send.event(&Arc::new(message)))
-    };
-    let event = handles.write_in_one(statement, made).await?;
-    Ok(event.and_then(|event| match &event.kind {
-        EventKind::MessageSent(message) => Some(Arc::clone(message)),
-        EventKind::MessageEdited(_)
-        | EventKind::MessageDeleted(_)
-        | EventKind::MemberJoined(_)
-        | EventKind::MemberLeft(_)
-        | EventKind::MemberRoleChanged(_)
-        | EventKind::CallEnded(_) => None,
-    }))
-}
-
-async fn together(handles: &Handles, sends: &[Outgoing]) -> Result<Vec<Outcome>, Failure> {
+    sends: &[&Outgoing],
+    held: Held,
+    tried: Tried,
+) -> Result<Vec<Outcome>> {
     let mut tx = Tx::begin(handles).await?;
-    match append(&mut tx, handles, sends).await {
+    match append(&mut tx, handles, sends, held, tried).await {
         Ok((outcomes, true)) => {
             tx.commit(handles).await?;
             Ok(outcomes)
@@ -221,7 +253,7 @@ async fn together(handles: &Handles, sends: &[Outgoing]) -> Result<Vec<Outcome>,
         }
         Err(error) => {
             tx.roll_back().await;
-            Err(error.into())
+            Err(error)
         }
     }
 }
@@ -230,23 +262,32 @@ async fn together(handles: &Handles, sends: &[Outgoing]) -> Result<Vec<Outcome>,
 async fn append(
     tx: &mut Tx,
     handles: &Handles,
-    sends: &[Outgoing],
+    sends: &[&Outgoing],
+    held: Held,
+    tried: Tried,
 ) -> Result<(Vec<Outcome>, bool)> {
     let mut ids: Vec<ConversationId> = sends.iter().map(|send| send.new.conversation_id).collect();
     ids.sort_unstable();
     ids.dedup();
     let mut batch = Batch {
         sends,
-        locked: lock(tx, handles.sends.texts.as_ref(), ids).await?,
+        locked: lock(tx, handles.sends.texts.as_ref(), ids, held).await?,
         now: tx.now(),
         places: HashMap::new(),
         keys: HashMap::new(),
         new: Vec::new(),
     };
     let found = find(tx, sends).await?;
+    let mut there = HashMap::new();
+    if tried == Tried::Before {
+        there = find_by_id(tx, sends).await?;
+    }
     let verdicts: Vec<_> = (0..)
         .zip(found)
-        .map(|(n, found)| batch.decide(n, found))
+        .map(|(n, found)| match there.remove(&sends[n].id) {
+            Some(message) => Ok(Verdict::Known(Arc::new(message))),
+            None => batch.decide(n, found),
+        })
         .collect();
     let Batch { places, new, .. } = batch;
     let messages = if new.is_empty() {
@@ -265,7 +306,7 @@ async fn append(
 
 async fn insert(
     tx: &mut Tx,
-    sends: &[Outgoing],
+    sends: &[&Outgoing],
     places: HashMap<ConversationId, Place>,
     new: Vec<(usize, Place)>,
 ) -> Result<Vec<Arc<Message>>> {
@@ -273,8 +314,8 @@ async fn insert(
     let (messages, events): (Vec<_>, Vec<_>) = new
         .into_iter()
         .map(|(index, place)| {
-            let send = &sends[index];
-            let message = Arc::new(send.message(MessageId(new_id()), place, stamp));
+            let send = sends[index];
+            let message = Arc::new(send.message(place, stamp));
             let event = send.event(&message);
             (message, event)
         })
@@ -286,7 +327,7 @@ async fn insert(
 
 /// What has been decided about some of the sends.
 struct Batch<'s> {
-    sends: &'s [Outgoing],
+    sends: &'s [&'s Outgoing],
     locked: HashSet<ConversationId>,
     now: Timestamp,
     /// Where each conversation has come to by that.
@@ -309,7 +350,7 @@ impl<'s> Batch<'s> {
     /// Decides about the next send. A position is taken by nothing but a message that will be
     /// inserted, so that the sequence stays dense.
     fn decide(&mut self, index: usize, found: Option<Found>) -> Result<Verdict> {
-        let send: &'s Outgoing = &self.sends[index];
+        let send: &'s Outgoing = self.sends[index];
         let id = send.new.conversation_id;
         let found = found.ok_or(Error::NotFound("conversation"))?;
         if !self.locked.contains(&id) {

@@ -5,15 +5,17 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use backchannel_entities::{ConversationId, MessageId, Timestamp};
+use backchannel_entities::{ConversationId, MessageId, Timestamp, message};
 use sea_orm::{
-    ActiveEnum, ConnectionTrait, DbBackend, FromQueryResult, QueryResult, Statement, Value,
+    ActiveEnum, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter,
+    QueryResult, Statement, Value,
 };
 use serde_json::json;
 
 use crate::access;
 use crate::conversations::ConversationKind;
 use crate::cx::Tx;
+use crate::db::in_list;
 use crate::members::Role;
 use crate::stamps::Stamps;
 use crate::{Error, Result, limits};
@@ -25,6 +27,7 @@ use super::batch::Outgoing;
 #[derive(Debug)]
 pub(super) struct Texts {
     one: String,
+    many: String,
     lock: String,
 }
 
@@ -51,6 +54,7 @@ impl Texts {
         let stamp = stamps.sql()?;
         Some(Self {
             one: one(&stamp),
+            many: many(&stamp),
             lock: format!(
                 r#"
 SELECT "id", {stamp} AS "stamp" FROM "conversations"
@@ -60,18 +64,42 @@ WHERE "id" = ANY($1) ORDER BY "id" FOR NO KEY UPDATE"#
     }
 
     /// Sends a message if everything speaks for it; no row if anything does not.
-    pub(super) fn one(&self, id: MessageId, send: &Outgoing, now: Timestamp) -> Statement {
+    pub(super) fn one(&self, send: &Outgoing, now: Timestamp) -> Statement {
         let new = &send.new;
         let values = [
             new.conversation_id.into(),
             send.sender.id.into(),
             new.client_message_id.clone().into(),
-            id.into(),
+            send.id.into(),
             send.digest.clone().into(),
             new.text.as_str().into(),
             now.into(),
         ];
         Statement::from_sql_and_values(DbBackend::Postgres, &self.one, values)
+    }
+
+    /// Sends those of several that everything speaks for; no row of the others. Of those with the
+    /// same key, the first.
+    pub(super) fn many(&self, sends: &[Outgoing], now: Timestamp) -> Statement {
+        let mut keys = HashSet::with_capacity(sends.len());
+        let firsts = (0..).zip(sends).filter(|(_, send)| {
+            let key = send.key();
+            key.is_none_or(|key| keys.insert((send.sender.id, key)))
+        });
+        let (indexes, sends): (Vec<i64>, Vec<&Outgoing>) = firsts.unzip();
+        let ids = sends.iter().map(|send| send.new.conversation_id.0);
+        let texts = sends.iter().map(|send| send.new.text.clone());
+        let values = [
+            uuids(ids),
+            uuids(sends.iter().map(|send| send.sender.id.0)),
+            keys_of(&sends).into(),
+            uuids(sends.iter().map(|send| send.id.0)),
+            digests(sends.iter().map(|send| send.digest.as_ref())),
+            texts.collect::<Vec<_>>().into(),
+            indexes.into(),
+            now.into(),
+        ];
+        Statement::from_sql_and_values(DbBackend::Postgres, &self.many, values)
     }
 }
 
@@ -81,10 +109,7 @@ WHERE "id" = ANY($1) ORDER BY "id" FOR NO KEY UPDATE"#
 /// was seen with the membership must still be that of the row once it is locked. If it is not,
 /// no row comes back, nothing is changed, and a transaction finds out.
 fn one(stamp: &str) -> String {
-    let allowed: Vec<String> = access::senders()
-        .map(|(kind, role)| format!("('{}', '{}')", kind.to_value(), role.to_value()))
-        .collect();
-    let (allowed, most) = (allowed.join(", "), limits::SEQ);
+    let (allowed, most) = (allowed(), limits::SEQ);
     format!(
         r#"
 WITH allowed AS MATERIALIZED (
@@ -103,24 +128,85 @@ WITH allowed AS MATERIALIZED (
 )
 INSERT INTO "messages" ("id", "conversation_id", "seq", "sender_id", "client_message_id", "digest", "text", "created_at", "stamp")
 SELECT $4, $1, place."last_seq", $2, $3, $5, $6, place."last_active_at", place."stamp" FROM place
-RETURNING "seq", "created_at", "stamp"
+RETURNING 0::bigint AS "index", "seq", "created_at", "stamp"
 "#
     )
 }
 
-/// Locks conversations in the order of their ids. Where there are several, those that somebody
-/// else has locked are left out: nobody waits for a lock while holding another, so that neither
-/// can nodes deadlock, nor does a conversation that is stuck hold up the rest. SQLite has
-/// locked everything already.
+/// The same for several. Nobody waits for a lock while holding another, so that neither can nodes
+/// deadlock, nor does a conversation that is stuck hold up the rest: it is left out. Each send is
+/// looked up by itself (that is what OFFSET 0 says): a join could be planned while the tables are
+/// small, by reading them whole, and be kept when they are not. No message has an empty key, which
+/// stands for none, nor an empty digest.
+fn many(stamp: &str) -> String {
+    let (allowed, most) = (allowed(), limits::SEQ);
+    format!(
+        r#"
+WITH sends AS MATERIALIZED (
+    SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7)
+        AS s("conversation_id", "sender_id", "key", "id", "digest", "text", "index")
+), locked AS MATERIALIZED (
+    SELECT "id", "members_seq", "last_seq", "last_active_at" FROM "conversations"
+    WHERE "id" = ANY($1) ORDER BY "id" FOR NO KEY UPDATE SKIP LOCKED
+), new AS MATERIALIZED (
+    SELECT s.*, greatest(l."last_active_at", $8) AS "at",
+        l."last_seq" + row_number() OVER (PARTITION BY s."conversation_id" ORDER BY s."index") AS "seq"
+    FROM sends s JOIN locked l ON l."id" = s."conversation_id"
+    CROSS JOIN LATERAL (
+        SELECT FROM "conversations" c JOIN "members" m ON m."conversation_id" = c."id"
+        WHERE c."id" = s."conversation_id" AND m."user_id" = s."sender_id" AND m."left_at" IS NULL
+          AND (c."kind", m."role") IN ({allowed}) AND c."members_seq" = l."members_seq"
+        OFFSET 0
+    ) p
+    WHERE l."last_seq" < {most} - cardinality($1)
+      AND NOT EXISTS (SELECT FROM "messages" f WHERE f."sender_id" = s."sender_id" AND f."client_message_id" = s."key")
+), moved AS (
+    UPDATE "conversations" c
+    SET "last_seq" = p."last_seq", "last_active_at" = p."at", "stamp" = greatest(c."stamp", {stamp})
+    FROM (
+        SELECT "conversation_id", max("seq") AS "last_seq", max("at") AS "at" FROM new GROUP BY "conversation_id"
+    ) p
+    WHERE c."id" = p."conversation_id"
+), sent AS (
+    INSERT INTO "messages" ("id", "conversation_id", "seq", "sender_id", "client_message_id", "digest", "text", "created_at", "stamp")
+    SELECT "id", "conversation_id", "seq", "sender_id", nullif("key", ''), nullif("digest", ''), "text", "at", {stamp}
+    FROM new
+)
+SELECT "index", "seq", "at" AS "created_at", {stamp} AS "stamp" FROM new
+"#
+    )
+}
+
+/// Every kind of conversation with every role that may send to it, as a list of pairs.
+fn allowed() -> String {
+    let allowed = access::senders()
+        .map(|(kind, role)| format!("('{}', '{}')", kind.to_value(), role.to_value()));
+    allowed.collect::<Vec<_>>().join(", ")
+}
+
+/// What is done about conversations that somebody else has locked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Held {
+    /// They are waited for: there is but one.
+    Wait,
+    /// They are left out; see [`many`].
+    PassOver,
+}
+
+/// Locks conversations in the order of their ids. SQLite has locked everything already.
 pub(super) async fn lock(
     tx: &Tx,
     texts: Option<&Texts>,
     ids: Vec<ConversationId>,
+    held: Held,
 ) -> Result<HashSet<ConversationId>> {
     let Some(Texts { lock, .. }) = texts else {
         return Ok(ids.into_iter().collect());
     };
-    let wait = if ids.len() == 1 { "" } else { " SKIP LOCKED" };
+    let wait = match held {
+        Held::Wait => "",
+        Held::PassOver => " SKIP LOCKED",
+    };
     let statement = Statement::from_sql_and_values(
         DbBackend::Postgres,
         format!("{lock}{wait}"),
@@ -137,16 +223,15 @@ pub(super) async fn lock(
 
 /// Finds out what decides about each send: membership, the conversation's place, and what was
 /// sent under the same key. Not in the statement that locks, which would see what was before.
-pub(super) async fn find(tx: &Tx, sends: &[Outgoing]) -> Result<Vec<Option<Found>>> {
+pub(super) async fn find(tx: &Tx, sends: &[&Outgoing]) -> Result<Vec<Option<Found>>> {
     let ids = sends.iter().map(|send| send.new.conversation_id.0);
     let senders = sends.iter().map(|send| send.sender.id.0);
-    let keys = sends.iter().map(|send| send.key().unwrap_or_default());
     let backend = tx.db.get_database_backend();
     let statement = if backend == DbBackend::Postgres {
-        let keys: Vec<String> = keys.map(str::to_owned).collect();
-        let values = [uuids(ids), uuids(senders), keys.into()];
+        let values = [uuids(ids), uuids(senders), keys_of(sends).into()];
         Statement::from_sql_and_values(backend, FIND_POSTGRES, values)
     } else {
+        let keys = sends.iter().map(|send| send.key().unwrap_or_default());
         let asked = ids.zip(senders).zip(keys);
         let asked = asked.map(|((id, sender), key)| json!([id.simple(), sender.simple(), key]));
         Statement::from_sql_and_values(backend, FIND_SQLITE, [list(asked)])
@@ -158,6 +243,20 @@ pub(super) async fn find(tx: &Tx, sends: &[Outgoing]) -> Result<Vec<Option<Found
         all[usize::try_from(index).map_err(Error::internal)?] = Some(found(row)?);
     }
     Ok(all)
+}
+
+/// Those of the sends' messages that are there, by an earlier try of the same sends.
+pub(super) async fn find_by_id(
+    tx: &Tx,
+    sends: &[&Outgoing],
+) -> Result<HashMap<MessageId, Message>> {
+    let ids: Vec<MessageId> = sends.iter().map(|send| send.id).collect();
+    let there = message::Entity::find().filter(message::Column::Id.is_in(in_list(&ids)));
+    let there = there.all(&tx.db).await?;
+    Ok(there
+        .into_iter()
+        .map(|message| (message.id, message))
+        .collect())
 }
 
 fn found(row: &QueryResult) -> Result<Found> {
@@ -228,7 +327,6 @@ fn columns_of_messages(messages: &[Arc<Message>]) -> [Value; 8] {
     let times = messages.iter().map(|message| message.created_at.0);
     let senders = messages.iter().filter_map(|message| message.sender_id);
     let keys = messages.iter().map(|m| m.client_message_id.clone());
-    let digests = messages.iter().map(|message| message.digest.clone());
     let texts = messages.iter().map(|message| message.text.clone());
     [
         uuids(messages.iter().map(|message| message.id.0)),
@@ -238,10 +336,7 @@ fn columns_of_messages(messages: &[Arc<Message>]) -> [Value; 8] {
         keys.map(Option::unwrap_or_default)
             .collect::<Vec<_>>()
             .into(),
-        digests
-            .map(Option::unwrap_or_default)
-            .collect::<Vec<_>>()
-            .into(),
+        digests(messages.iter().map(|message| message.digest.as_ref())),
         texts
             .map(Option::unwrap_or_default)
             .collect::<Vec<_>>()
@@ -267,6 +362,16 @@ fn row(message: &Message) -> serde_json::Value {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn digests<'d>(digests: impl Iterator<Item = Option<&'d Vec<u8>>>) -> Value {
+    let digests = digests.map(|digest| digest.cloned().unwrap_or_default());
+    digests.collect::<Vec<_>>().into()
+}
+
+fn keys_of(sends: &[&Outgoing]) -> Vec<String> {
+    let keys = sends.iter().map(|send| send.key().unwrap_or_default());
+    keys.map(str::to_owned).collect()
 }
 
 fn uuids(ids: impl Iterator<Item = uuid::Uuid>) -> Value {

@@ -1,5 +1,6 @@
 //! A wire between a node and Postgres that is cut at a chosen word.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -15,7 +16,7 @@ pub(crate) enum Cut {
 }
 
 /// Carries a node's connections to Postgres. Ends with its runtime.
-pub(crate) struct Wire(Arc<Mutex<Option<Order>>>);
+pub(crate) struct Wire(Arc<Mutex<VecDeque<Order>>>);
 
 #[derive(Clone)]
 struct Order {
@@ -32,31 +33,33 @@ impl Wire {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         let url = format!("postgres://postgres@127.0.0.1:{port}/{name}");
-        let order = Arc::default();
-        let orders = Arc::clone(&order);
+        let wire = Self(Arc::default());
+        let orders = Arc::clone(&wire.0);
         tokio::spawn(async move {
             while let Ok((node, _)) = listener.accept().await {
                 let server = TcpStream::connect(&address).await.expect("Postgres is up");
                 tokio::spawn(carry(node, server, Arc::clone(&orders)));
             }
         });
-        (Self(order), url)
+        (wire, url)
     }
 
-    /// Cuts, once, the connection on which the node says all of these, one after the other.
+    /// Cuts, once, the connection on which the node says all of these, one after the other; that
+    /// is after what was ordered before.
     pub(crate) fn cuts(&self, cut: Cut, words: &[&str]) {
         let words = words.iter().map(|word| word.as_bytes().to_vec()).collect();
-        *self.0.lock().expect("no holder panics") = Some(Order { cut, words });
+        let mut orders = self.0.lock().expect("no holder panics");
+        orders.push_back(Order { cut, words });
     }
 
-    /// Whether it has.
+    /// Whether all that was ordered is done.
     pub(crate) fn has_cut(&self) -> bool {
-        self.0.lock().expect("no holder panics").is_none()
+        self.0.lock().expect("no holder panics").is_empty()
     }
 }
 
 /// Carries bytes both ways until either end closes, or the order is carried out.
-async fn carry(mut node: TcpStream, mut server: TcpStream, order: Arc<Mutex<Option<Order>>>) {
+async fn carry(mut node: TcpStream, mut server: TcpStream, orders: Arc<Mutex<VecDeque<Order>>>) {
     let mut said = Vec::new();
     let (mut to_server, mut to_node) = ([0; 16_384], [0; 16_384]);
     loop {
@@ -64,7 +67,7 @@ async fn carry(mut node: TcpStream, mut server: TcpStream, order: Arc<Mutex<Opti
             read = node.read(&mut to_server) => {
                 let Ok(count @ 1..) = read else { return };
                 said.extend_from_slice(&to_server[..count]);
-                match take_if_said(&order, &mut said) {
+                match take_if_said(&orders, &mut said) {
                     None => server.write_all(&to_server[..count]).await,
                     Some(Cut::Before) => return,
                     Some(Cut::After) => {
@@ -85,10 +88,11 @@ async fn carry(mut node: TcpStream, mut server: TcpStream, order: Arc<Mutex<Opti
     }
 }
 
-/// Takes the order if all its words have been said. What was said before the order is forgotten.
-fn take_if_said(order: &Mutex<Option<Order>>, said: &mut Vec<u8>) -> Option<Cut> {
-    let mut order = order.lock().expect("no holder panics");
-    let Some(Order { cut, words }) = order.as_ref() else {
+/// Takes the next order if all its words have been said. What was said while there was none is
+/// forgotten.
+fn take_if_said(orders: &Mutex<VecDeque<Order>>, said: &mut Vec<u8>) -> Option<Cut> {
+    let mut orders = orders.lock().expect("no holder panics");
+    let Some(Order { words, .. }) = orders.front() else {
         said.clear();
         return None;
     };
@@ -97,7 +101,5 @@ fn take_if_said(order: &Mutex<Option<Order>>, said: &mut Vec<u8>) -> Option<Cut>
         let at = rest.windows(word.len()).position(|window| window == word)?;
         rest = &rest[at + word.len()..];
     }
-    let cut = *cut;
-    *order = None;
-    Some(cut)
+    orders.pop_front().map(|order| order.cut)
 }
