@@ -5,12 +5,13 @@ use std::collections::HashMap;
 
 use backchannel_entities::{ConversationId, conversation, member};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, FromQueryResult as _,
-    IdenStatic as _, Iterable as _, QueryFilter, Statement,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult as _, IdenStatic as _,
+    Iterable as _, QueryFilter, Statement,
 };
 
 use crate::conversations::{Conversation, ConversationKind};
 use crate::cx::Tx;
+use crate::db::Connections;
 use crate::db::in_list;
 use crate::members::{Member, Role};
 use crate::proofs::Claim;
@@ -56,7 +57,7 @@ impl Membership {
 
     /// Those of the claims that are true.
     pub(crate) async fn prove_all(
-        db: &DatabaseConnection,
+        db: &Connections,
         claims: &[Claim],
     ) -> Result<HashMap<Claim, Self>> {
         let claims = in_list(claims);

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sea_orm::{DatabaseConnection, QueryResult, Statement};
+use sea_orm::{QueryResult, Statement};
 use tracing::Instrument as _;
 
 use crate::bus::{Bus, News};
 use crate::calls;
 use crate::clock::Clock;
-use crate::db::{DatabaseUrl, Db, Plan, RanFor, StatementLog, as_upkeep};
+use crate::db::{Connections, DatabaseUrl, Db, Plan, RanFor, StatementLog, as_upkeep};
 use crate::error::Unauthenticated;
 use crate::event::Event;
 use crate::messages::SendQueue;
@@ -236,7 +236,7 @@ impl Cx {
 
     /// The way to read. No statement of a read needs the snapshot of another: what must
     /// agree is read in one statement.
-    pub(crate) fn read(&self) -> &DatabaseConnection {
+    pub(crate) fn read(&self) -> &Connections {
         &self.handles().db.reader
     }
 

@@ -1,6 +1,8 @@
 //! The connections, set up as measured: SQLite in WAL behind one writer, or a pool of
 //! Postgres connections.
 
+mod connections;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,6 +16,8 @@ use sea_orm::{
     DbErr, EntityTrait, FromQueryResult, QueryResult, QueryTrait, Select, SqliteTransactionMode,
     Statement, TransactionOptions, TransactionTrait,
 };
+
+pub(crate) use self::connections::Connections;
 
 use crate::stamps::Stamps;
 use crate::{Error, Result};
@@ -46,7 +50,7 @@ pub enum DatabaseUrl {
 #[derive(Clone)]
 pub(crate) struct Db {
     /// For statements that change nothing.
-    pub(crate) reader: DatabaseConnection,
+    pub(crate) reader: Connections,
     writer: DatabaseConnection,
     pub(crate) stamps: Stamps,
     pub(crate) statements: Arc<StatementLog>,
@@ -62,24 +66,23 @@ impl Db {
     }
 
     async fn connect(url: &DatabaseUrl, pool: u32) -> Result<Self> {
-        let (mut reader, mut writer) = match url {
+        let (reader, mut writer, kept) = match url {
             DatabaseUrl::Sqlite(path) => {
                 // The writer first: it makes the file that readers expect.
                 let writer = sqlite(path, Access::Write).await?;
-                (sqlite(path, Access::Read).await?, writer)
+                (sqlite(path, Access::Read).await?, writer, SQLITE_READERS)
             }
             DatabaseUrl::Postgres(url) => {
-                let pool = postgres(url, pool).await?;
-                (pool.clone(), pool)
+                let connection = postgres(url, pool).await?;
+                // Transactions come by the other half.
+                (connection.clone(), connection, pool / 2)
             }
         };
         let statements = Arc::new(StatementLog::default());
-        for connection in [&mut reader, &mut writer] {
-            let statements = Arc::clone(&statements);
-            connection.set_metric_callback(move |info| statements.note(info.statement));
-        }
+        let log = Arc::clone(&statements);
+        writer.set_metric_callback(move |info| log.note(info.statement));
         Ok(Self {
-            reader,
+            reader: Connections::of(&reader, kept, Arc::clone(&statements)),
             writer,
             stamps: Stamps::Counter,
             statements,
@@ -118,9 +121,9 @@ impl Db {
 
     /// Runs one statement that changes something, as a transaction by itself. All rows are read
     /// though one is expected: the first is sent before the commit, and the failure of that after
-    /// it.
+    /// it. On SQLite there is no such statement: its readers are not allowed it.
     pub(crate) async fn run_alone(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.writer.query_all_raw(statement).await
+        self.reader.query_all_raw(statement).await
     }
 
     pub(crate) fn backend(&self) -> DbBackend {
@@ -128,10 +131,9 @@ impl Db {
     }
 
     pub(crate) async fn close(&self) {
-        for connection in [&self.reader, &self.writer] {
-            if let Err(error) = connection.close_by_ref().await {
-                tracing::warn!(%error, "closing the database failed");
-            }
+        self.reader.close().await;
+        if let Err(error) = self.writer.close_by_ref().await {
+            tracing::warn!(%error, "closing the database failed");
         }
     }
 
@@ -240,6 +242,12 @@ async fn postgres(url: &str, pool: u32) -> Result<DatabaseConnection> {
             options.statement_cache_capacity(256).options([
                 ("lock_timeout", LOCK),
                 ("idle_in_transaction_session_timeout", IDLE),
+                // Half of a short statement's cost is its plan, and every statement here is for few
+                // rows by an index. Plans are kept, and may be made while tables are
+                // empty: what suits an empty table alone must not be in them.
+                ("plan_cache_mode", "force_generic_plan"),
+                ("enable_seqscan", "off"),
+                ("jit", "off"),
             ])
         });
     Ok(Database::connect(options).await?)
@@ -368,7 +376,7 @@ pub(crate) fn in_list<T: Copy>(ids: &[T]) -> Vec<T> {
 /// The rows of the same bounded, ordered select for each id, in one statement. For one id,
 /// by far the most common case, that is the select itself.
 pub(crate) async fn page_of_each<E, R, I: Copy>(
-    db: &DatabaseConnection,
+    db: &Connections,
     ids: &[I],
     select: impl Fn(I) -> Select<E>,
 ) -> Result<Vec<R>>

@@ -8,10 +8,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use backchannel_entities::{ConversationId, UserId};
-use sea_orm::DatabaseConnection;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::access::Membership;
+use crate::db::Connections;
 use crate::{Error, Result};
 
 /// Proofs made in one statement.
@@ -35,7 +35,7 @@ pub(crate) struct Proofs(mpsc::Sender<Question>);
 
 impl Proofs {
     /// Starts the workers. They stop when the last handle is gone.
-    pub(crate) fn start(db: &DatabaseConnection) -> Self {
+    pub(crate) fn start(db: &Connections) -> Self {
         let (questions, queue) = mpsc::channel(QUEUE);
         let queue = Arc::new(Mutex::new(queue));
         for _ in 0..WORKERS {
@@ -57,7 +57,7 @@ fn stopped() -> Error {
     Error::internal(std::io::Error::other("memberships are no longer proved"))
 }
 
-async fn work(db: DatabaseConnection, queue: Arc<Mutex<mpsc::Receiver<Question>>>) {
+async fn work(db: Connections, queue: Arc<Mutex<mpsc::Receiver<Question>>>) {
     let mut questions = Vec::new();
     loop {
         let asked = queue.lock().await.recv_many(&mut questions, TOGETHER).await;

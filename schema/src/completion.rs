@@ -11,8 +11,8 @@ use std::sync::Arc;
 use async_graphql::indexmap::IndexMap;
 use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{
-    BaseType, ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet,
-    Type, TypeKind, TypeSystemDefinition,
+    BaseType, ExecutableDocument, InputValueDefinition, OperationDefinition, OperationType,
+    Selection, SelectionSet, Type, TypeKind, TypeSystemDefinition,
 };
 use async_graphql::{Name, PathSegment, Positioned, Response, Value};
 
@@ -22,6 +22,8 @@ const PER_VIEWER: &str = "perViewer";
 /// What the schema says of every field, by the names of type and field.
 pub(crate) struct Types {
     fields: HashMap<Name, HashMap<Name, Arc<Type>>>,
+    /// Of input objects.
+    input_fields: HashMap<Name, Vec<Positioned<InputValueDefinition>>>,
     /// Fields that are marked with [`PER_VIEWER`].
     per_viewer: HashSet<(Name, Name)>,
     /// Of `__typename`, which every type has and none declares.
@@ -36,6 +38,7 @@ impl Types {
     pub(crate) fn of_sdl(sdl: &str) -> Self {
         let document = parse_schema(sdl).expect("the schema's own definition is well-formed");
         let (mut per_viewer, mut interfaces) = (HashSet::new(), Vec::new());
+        let mut input_fields = HashMap::new();
         let types = document.definitions.into_iter().filter_map(|definition| {
             let TypeSystemDefinition::Type(definition) = definition else {
                 return None;
@@ -46,12 +49,11 @@ impl Types {
                     interfaces.push(definition.node.name.node.clone());
                     interface.fields
                 }
-                TypeKind::Scalar
-                | TypeKind::Union(_)
-                | TypeKind::Enum(_)
-                | TypeKind::InputObject(_) => {
+                TypeKind::InputObject(input) => {
+                    input_fields.insert(definition.node.name.node, input.fields);
                     return None;
                 }
+                TypeKind::Scalar | TypeKind::Union(_) | TypeKind::Enum(_) => return None,
             };
             let parent = definition.node.name.node;
             for field in &fields {
@@ -80,6 +82,7 @@ impl Types {
         query.insert(Name::new("__type"), of("__Type"));
         Self {
             fields,
+            input_fields,
             per_viewer,
             typename: of("String!"),
         }
@@ -88,6 +91,11 @@ impl Types {
     /// Whether what a field says depends on the viewer.
     pub(crate) fn depends_on_viewer(&self, parent: &Name, name: &Name) -> bool {
         self.per_viewer.contains(&(parent.clone(), name.clone()))
+    }
+
+    /// The fields of an input object.
+    pub(crate) fn input_fields(&self, name: &Name) -> Option<&[Positioned<InputValueDefinition>]> {
+        self.input_fields.get(name).map(Vec::as_slice)
     }
 
     pub(crate) fn field(&self, parent: &Name, name: &Name) -> Option<&Arc<Type>> {

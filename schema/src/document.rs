@@ -15,6 +15,7 @@ use crate::canonical::{Audience, Canonical};
 use crate::completion::{Shape, Types};
 use crate::error::{code, finish, refusal};
 use crate::plain::Lists;
+use crate::validity::Validity;
 
 /// Longest document, in bytes.
 const DOCUMENT_BYTES: usize = 32 * 1_024;
@@ -67,6 +68,7 @@ pub(crate) struct Document {
     pub(crate) shape: Shape,
     /// Values of the variables that have one without being given any.
     defaults: Vec<(Name, Value)>,
+    pub(crate) validity: Validity,
     /// Of a subscription that asks for nothing that depends on the viewer.
     canonical: Option<Canonical>,
     lists: Lists,
@@ -148,6 +150,7 @@ impl Operations {
                 lists: Lists::of(&shape),
                 shape,
                 defaults: defaults(operation),
+                validity: Validity::new(types, &parsed, &operation.node),
                 canonical,
             })
         });

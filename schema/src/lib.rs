@@ -2,6 +2,7 @@
 //!
 //! 1. [`Api::prepare`] takes a [`request`], refuses what is too large ([`document`]) and
 //!    parses the rest, once: [`documents`] keeps what it has parsed, and knows the [`trusted`].
+//!    So is it validated once, where possible ([`validity`]).
 //! 2. [`Api::execute`] or [`Api::subscribe`] run it for an actor: a subscription once for each event
 //!    ([`streaming`]), and that once for all who ask the same ([`sharing`]).
 //! 3. A resolver makes a request struct of the domain out of its input, calls one use case
@@ -45,11 +46,14 @@ mod streaming;
 mod trusted;
 mod typing;
 mod users;
+mod validity;
 mod viewer;
 
 use std::sync::Arc;
 
-use async_graphql::{MergedObject, MergedSubscription, Response, Schema, ValidationMode};
+use async_graphql::{
+    MergedObject, MergedSubscription, Response, Schema, ValidationMode, Variables,
+};
 use backchannel_domain::Cx;
 use backchannel_domain::admission::Admission;
 use futures_util::stream::BoxStream;
@@ -58,6 +62,7 @@ use tokio::task::unconstrained;
 pub use answer::{Answer, Encoded, is_request_error, to_json};
 use documents::Documents;
 
+use document::Document;
 pub use document::{Operation, OperationKind};
 pub use error::{code, failure, refusal};
 pub use request::{Asked, GraphQlRequest, Sent};
@@ -188,11 +193,24 @@ impl Api {
             variables,
             ..
         } = operation;
+        let (root, learning) = self.validating(&document, &variables);
         let request = document.request(variables).data(Scope::new(cx));
         // Whole: where tokio's budget made some fields wait, they would come too late for the
         // loaders' batches and cost statements of their own.
-        let response = unconstrained(self.root.execute(request)).await;
+        let response = unconstrained(root.execute(request)).await;
+        if learning && !is_request_error(&response) {
+            document.validity.learn();
+        }
         finish(response, &document.shape)
+    }
+
+    /// What executes an operation, and whether it tells thereby that the operation is valid.
+    fn validating(&self, document: &Document, variables: &Variables) -> (&Root, bool) {
+        if document.validity.is_known(variables) {
+            (&self.executing, false)
+        } else {
+            (&self.root, document.validity.is_told_by(variables))
+        }
     }
 
     /// Runs a subscription.

@@ -89,10 +89,11 @@ pub(crate) fn answers(api: &Api, operation: Operation, cx: Cx) -> BoxStream<'sta
         ..
     } = operation;
     let slot = Opening::default();
+    let (root, learning) = api.validating(&document, &variables);
     let request = document
         .request(variables.clone())
         .data(Scope::new(cx.clone()));
-    let responses = api.root.execute_stream(request.data(slot.clone()));
+    let responses = root.execute_stream(request.data(slot.clone()));
     let subscription = Subscription {
         root: api.executing.clone(),
         executions: Arc::clone(&api.executions),
@@ -104,7 +105,7 @@ pub(crate) fn answers(api: &Api, operation: Operation, cx: Cx) -> BoxStream<'sta
             .collect(),
         cx,
     };
-    let streaming = (subscription, Stage::Opening(responses, slot));
+    let streaming = (subscription, Stage::Opening(responses, slot, learning));
     let answers = stream::unfold(streaming, |(subscription, mut stage)| async move {
         let answer = subscription.next(&mut stage).await?;
         Some((answer, (subscription, stage)))
@@ -125,8 +126,8 @@ struct Subscription {
 }
 
 enum Stage {
-    /// Its responses are why it could not be opened.
-    Opening(BoxStream<'static, Response>, Opening),
+    /// Its responses are why it could not be opened; else it is valid, which may be news.
+    Opening(BoxStream<'static, Response>, Opening, bool),
     Open(BoxStream<'static, Delivery>),
 }
 
@@ -134,11 +135,14 @@ impl Subscription {
     async fn next(&self, stage: &mut Stage) -> Option<Answer> {
         loop {
             match stage {
-                Stage::Opening(responses, opening) => {
+                Stage::Opening(responses, opening, learning) => {
                     if let Some(response) = responses.next().await {
                         return Some(finish(response, &self.document.shape).into());
                     }
                     let events = opening.0.lock().expect("no holder panics").take()?;
+                    if *learning {
+                        self.document.validity.learn();
+                    }
                     *stage = Stage::Open(events);
                 }
                 Stage::Open(events) => {

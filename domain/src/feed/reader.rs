@@ -11,12 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backchannel_entities::{ConversationId, MessageId, Timestamp, UserId, conversation_event};
-use sea_orm::{
-    ActiveEnum, ConnectionTrait, DatabaseConnection, DbErr, FromQueryResult, QueryResult, Statement,
-};
+use sea_orm::{ActiveEnum, ConnectionTrait, DbErr, FromQueryResult, QueryResult, Statement};
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit, mpsc, oneshot};
 use tokio::time::Instant;
 
+use crate::db::Connections;
 use crate::db::in_list;
 use crate::event::{Event, EventKind};
 use crate::messages::Message;
@@ -86,7 +85,7 @@ struct Question {
 
 impl Reader {
     /// Starts the workers. They stop when the last handle is gone.
-    pub(crate) fn start(db: DatabaseConnection) -> Self {
+    pub(crate) fn start(db: Connections) -> Self {
         let (questions, queue) = mpsc::channel(QUEUE);
         let queue = Arc::new(Mutex::new(queue));
         for _ in 0..WORKERS {
@@ -139,7 +138,7 @@ fn stopped() -> Error {
     Error::internal(std::io::Error::other("the reader has stopped"))
 }
 
-async fn work(db: DatabaseConnection, queue: Arc<Mutex<mpsc::Receiver<Question>>>) {
+async fn work(db: Connections, queue: Arc<Mutex<mpsc::Receiver<Question>>>) {
     let mut questions = Vec::new();
     loop {
         let asked = queue.lock().await.recv_many(&mut questions, QUEUE).await;
@@ -181,7 +180,7 @@ fn united<'r>(ranges: impl Iterator<Item = &'r Range>) -> Vec<Range> {
     united
 }
 
-async fn read_united(db: &DatabaseConnection, ranges: &[Range]) -> Result<Vec<Arc<Event>>> {
+async fn read_united(db: &Connections, ranges: &[Range]) -> Result<Vec<Arc<Event>>> {
     let mut events = Vec::new();
     for ranges in ranges.chunks(RANGES) {
         let ranges = in_list(ranges);
@@ -271,7 +270,7 @@ fn event(row: &QueryResult) -> Result<Event, DbErr> {
 }
 
 /// Reads every user the events name, in one statement for all of them.
-async fn attach_users(db: &DatabaseConnection, events: &mut [Event]) -> Result<()> {
+async fn attach_users(db: &Connections, events: &mut [Event]) -> Result<()> {
     let ids = events.iter().flat_map(named).collect();
     let users: HashMap<UserId, Arc<User>> = users::read_many(db, ids).await?;
     for event in events {
