@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use tracing::{Level, Metadata, Subscriber};
-use tracing_subscriber::filter::{EnvFilter, filter_fn};
+use tracing_subscriber::filter::{Targets, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::Registry;
@@ -39,6 +39,7 @@ where
         LogFormat::Text => layer.compact().with_ansi(false).boxed(),
         LogFormat::Json => layer.json().flatten_event(true).with_ansi(false).boxed(),
     };
+    let targets: Targets = directives.parse().expect("it was checked with the configuration");
     let asked_for = STATEMENT_CRATES
         .iter()
         .any(|name| directives.contains(name));
@@ -47,7 +48,7 @@ where
         .with(filter_fn(move |metadata| {
             asked_for || !is_statement(metadata)
         }))
-        .with(EnvFilter::new(directives))
+        .with(targets)
 }
 
 fn is_statement(metadata: &Metadata<'_>) -> bool {

@@ -104,7 +104,7 @@ pub struct Config {
     pub only_trusted_operations: bool,
     /// The shape of the log.
     pub log_format: LogFormat,
-    /// Directives of `tracing_subscriber::EnvFilter`, known to be valid.
+    /// Directives of `tracing_subscriber::filter::Targets`, known to be valid.
     pub log_level: String,
 }
 

@@ -40,6 +40,9 @@ const READ_BYTES: usize = 256 * 1_024;
 /// What clients send is mostly short. The default, 128 KiB, is kept by every socket and cleared
 /// at every read: as measured, twice the processor time of a delivery.
 const READ_BUFFER: usize = 1_024;
+/// Messages that are written in one go gather here. A socket keeps what it once needed, so that
+/// the default, 128 KiB, is too much.
+const WRITE_BUFFER: usize = 4_096;
 
 /// Upgrades a request to a socket.
 pub(super) fn open(state: State, upgrade: WebSocketUpgrade, request: &Request) -> Response {
@@ -50,7 +53,7 @@ pub(super) fn open(state: State, upgrade: WebSocketUpgrade, request: &Request) -
     let upgrade = upgrade
         .protocols([SUBPROTOCOL])
         .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(0)
+        .write_buffer_size(WRITE_BUFFER)
         .max_message_size(READ_BYTES)
         .max_frame_size(READ_BYTES);
     let offered = upgrade.selected_protocol().is_some();

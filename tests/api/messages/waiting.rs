@@ -102,6 +102,7 @@ async fn what_waits_together_commits_together_and_the_bad_fail_alone() {
     let room = ann.makes(members).await;
     let mut stream = bob.follows(&room, Some(0)).await;
     let session = stage.holds("conversations").await;
+    stage.app.domain.statements().record();
     let first = tokio::spawn(send(&ann, &room, "first", Some("first")));
     stage.are_waiting(1).await;
     let mut queued = Vec::new();
@@ -118,7 +119,6 @@ async fn what_waits_together_commits_together_and_the_bad_fail_alone() {
     let again = stage
         .queues(send(&ann, &room, "first", Some("first")))
         .await;
-    stage.app.domain.statements().record();
 
     gives_back(session).await;
 

@@ -94,8 +94,8 @@ on_both! {
         let cost = async |of: &str| {
             app.domain.statements().record();
             let found = ann.asks(&query(of), json!({ "id": room.id })).await;
-            let statements = app.domain.explain_recorded().await.expect("plans");
-            let of_members = statements.iter().filter(|plan| plan.sql.contains("\"members\""));
+            let statements = app.recorded_statements().await;
+            let of_members = statements.iter().filter(|sql| sql.contains("\"members\""));
             (of_members.count(), found)
         };
         let (bare, _) = cost("").await;
