@@ -39,7 +39,9 @@ where
         LogFormat::Text => layer.compact().with_ansi(false).boxed(),
         LogFormat::Json => layer.json().flatten_event(true).with_ansi(false).boxed(),
     };
-    let targets: Targets = directives.parse().expect("it was checked with the configuration");
+    let targets: Targets = directives
+        .parse()
+        .expect("it was checked with the configuration");
     let asked_for = STATEMENT_CRATES
         .iter()
         .any(|name| directives.contains(name));

@@ -1,10 +1,12 @@
 //! Secrets clients hold: access tokens (JWT, RFC 7519, HS256) and refresh tokens.
 
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use backchannel_entities::{SessionId, Timestamp, UserId};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use hashlink::LruCache;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -29,7 +31,11 @@ struct Claims {
     exp: i64,
 }
 
+/// Tokens whose signature is known to be good; the least recently used goes first.
+const KNOWN: usize = 4_096;
+
 /// What a good access token says.
+#[derive(Clone, Copy)]
 pub(crate) struct AccessToken {
     pub(crate) user_id: UserId,
     pub(crate) session_id: SessionId,
@@ -42,6 +48,8 @@ pub(crate) struct AccessTokens {
     decoding: DecodingKey,
     validation: Validation,
     lifetime: Duration,
+    /// By the hash of the token: what is valid is not to lie about in memory.
+    known: Mutex<LruCache<[u8; 32], AccessToken>>,
 }
 
 impl AccessTokens {
@@ -56,6 +64,7 @@ impl AccessTokens {
             decoding: DecodingKey::from_secret(secret),
             validation,
             lifetime,
+            known: Mutex::new(LruCache::new(KNOWN)),
         }
     }
 
@@ -89,18 +98,35 @@ impl AccessTokens {
         if token.len() > ACCESS_TOKEN_BYTES {
             return Err(Unauthenticated::InvalidToken);
         }
+        let digest = Sha256::digest(token.as_bytes()).into();
+        let known = self.known().get(&digest).copied();
+        let token = match known {
+            Some(token) => token,
+            None => {
+                let read = self.read(token)?;
+                self.known().insert(digest, read);
+                read
+            }
+        };
+        if token.expires_at <= now {
+            return Err(Unauthenticated::ExpiredToken);
+        }
+        Ok(token)
+    }
+
+    fn read(&self, token: &str) -> Result<AccessToken, Unauthenticated> {
         let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation)
             .map_err(|_| Unauthenticated::InvalidToken)?
             .claims;
-        let expires_at = Timestamp(claims.exp.saturating_mul(1_000));
-        if expires_at <= now {
-            return Err(Unauthenticated::ExpiredToken);
-        }
         Ok(AccessToken {
             user_id: claims.sub,
             session_id: claims.sid,
-            expires_at,
+            expires_at: Timestamp(claims.exp.saturating_mul(1_000)),
         })
+    }
+
+    fn known(&self) -> MutexGuard<'_, LruCache<[u8; 32], AccessToken>> {
+        self.known.lock().expect("no holder panics")
     }
 }
 

@@ -167,7 +167,13 @@ mod tests {
         ] {
             assert!(log_level(text).is_ok(), "{text}");
         }
-        for text in ["verbose", "backchannel", "backchannel=loud", "[request]=debug", ""] {
+        for text in [
+            "verbose",
+            "backchannel",
+            "backchannel=loud",
+            "[request]=debug",
+            "",
+        ] {
             assert!(log_level(text).is_err(), "{text}");
         }
     }
