@@ -1,0 +1,2 @@
+//! Trial.
+fn main() {}
