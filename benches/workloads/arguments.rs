@@ -20,7 +20,9 @@ Without names all workloads are run, each on both databases:
 
   --on       one of the databases; sqlite is the embedded default, postgres is with Redis
   --runs     how often each is measured, 3 by default; the table has the medians
-  --seconds  how long each is measured, 5 by default, after 2 to warm up";
+  --seconds  how long each is measured, 5 by default, after 2 to warm up
+
+All of it takes a quarter of an hour. Databases are in TMPDIR, whose disk is part of what is measured.";
 
 /// What the command line asks for.
 pub(crate) enum Asked {

@@ -26,6 +26,8 @@ const GAP: Duration = Duration::from_millis(50);
 const ON_THEIR_WAY: usize = 16;
 /// How many sockets are opened at a time.
 pub(crate) const OPENING: usize = 32;
+/// How long a node tries to write to one who does not read, and some more.
+const GIVING_UP: Duration = Duration::from_secs(12);
 /// How long everything is left alone after they have opened.
 const REST: Duration = Duration::from_secs(1);
 
@@ -70,6 +72,7 @@ pub(crate) async fn measure(
         .await?
         .outcome(saturated, "delivery");
     crowd.complaints.check()?;
+    crowd.check_slow().await?;
     Ok(vec![paced, saturated])
 }
 
@@ -78,8 +81,8 @@ struct Crowd {
     complaints: Rc<Complaints>,
     senders: Vec<Sender>,
     everybody: String,
-    _readers: Vec<Listener>,
-    _slow: Option<Subscription>,
+    readers: Vec<Listener>,
+    slow: Option<Subscription>,
 }
 
 /// Who has had what.
@@ -158,8 +161,8 @@ impl Crowd {
             complaints,
             senders: try_join_all(senders).await?,
             everybody: everybody.clone(),
-            _readers: listening,
-            _slow: slow,
+            readers: listening,
+            slow,
         };
         sleep(REST).await;
         Ok(crowd)
@@ -199,5 +202,16 @@ impl Crowd {
         });
         let (load, _) = try_join(window.pass(node, length), try_join_all(sending)).await?;
         Ok(load)
+    }
+
+    /// Makes sure that the one who never read was one that could not be written to.
+    async fn check_slow(&mut self) -> Result<()> {
+        let Some(slow) = self.slow.take() else {
+            return Ok(());
+        };
+        let last = self.readers.iter().filter_map(Listener::last).max();
+        sleep(GIVING_UP).await;
+        slow.was_given_up(last.ok_or("nobody heard anything")?)
+            .await
     }
 }

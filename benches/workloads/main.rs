@@ -11,7 +11,8 @@
 //! 5. [`processes`] reads what each process took of the processors, [`table`] prints the medians.
 //!
 //! Everything shares one machine. So the processor time of a unit says more than a rate does, and
-//! figures are to be compared within one run of this on a machine that does nothing else.
+//! figures are to be compared within one run of this on a machine that does nothing else. Databases
+//! are in `TMPDIR`: the disk that is there is the one that is measured.
 
 mod arguments;
 mod closed_loop;
@@ -37,7 +38,7 @@ use std::time::Duration;
 use tokio::runtime::Builder;
 use tokio::task::LocalSet;
 
-use self::arguments::{Arguments, Asked, Workload};
+use self::arguments::{Arguments, Asked, Database, Workload};
 use self::fanout::Readers;
 use self::servers::Servers;
 use self::store::Store;
@@ -60,21 +61,23 @@ fn main() -> ExitCode {
     };
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime");
-    match LocalSet::new().block_on(&runtime, run(&arguments)) {
-        Ok(table) => tell(&table.to_string()),
+    let mut table = Table::new(&arguments);
+    let done = LocalSet::new().block_on(&runtime, run(&arguments, &mut table));
+    tell(&table.to_string());
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
         Err(failure) => complain(&failure.to_string(), 1),
     }
 }
 
 /// Runs everything that was asked for, the databases in turns.
-async fn run(arguments: &Arguments) -> Result<Table> {
+async fn run(arguments: &Arguments, table: &mut Table) -> Result<()> {
     say("starting Postgres and Redis, and filling the databases: a minute");
     let servers = Servers::launch(&arguments.databases).await;
     let mut stores = Vec::new();
     for database in &arguments.databases {
         stores.push(Store::fill(*database, servers.as_ref()).await?);
     }
-    let mut table = Table::new(arguments);
     for run in 1..=arguments.runs {
         for workload in &arguments.workloads {
             for store in &stores {
@@ -82,13 +85,17 @@ async fn run(arguments: &Arguments) -> Result<Table> {
                 let what = format!("run {run} of {}: {workload} on {on}", arguments.runs);
                 let outcomes = measure(workload, store, arguments.window).await;
                 for outcome in outcomes.map_err(|failure| format!("{what}: {failure}"))? {
+                    let outcome = match on {
+                        Database::Sqlite => outcome.without_servers(),
+                        Database::Postgres => outcome,
+                    };
                     say(&format!("{what}: {outcome}"));
                     table.add(on, outcome);
                 }
             }
         }
     }
-    Ok(table)
+    Ok(())
 }
 
 /// Runs one workload on a fresh node.

@@ -1,7 +1,8 @@
 //! A private Postgres and Redis, set up as one would for a small machine of their own, and gone
 //! with this process.
 
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::arguments::Database;
@@ -82,7 +83,8 @@ impl Servers {
         let mut psql = Command::new(&self.psql);
         psql.arg("--dbname").arg(self.postgres_url("postgres"));
         psql.args(["--no-psqlrc", "--quiet", "--command", statement]);
-        let output = psql.output()?;
+        let output = psql.output();
+        let output = output.map_err(|error| format!("{}: {error}", self.psql.display()))?;
         if output.status.success() {
             return Ok(());
         }
@@ -97,8 +99,10 @@ fn directory(program: &str, other: &str) -> PathBuf {
     let path = path.filter(|path| !path.is_empty()).unwrap_or_else(|| {
         panic!("{program} is not installed; `scripts/test --no-run` installs what is missing")
     });
-    let directory = Path::new(&path).parent();
-    directory.expect("a program is in a directory").to_owned()
+    // Beside the program itself, and not beside a link to it, is what belongs to it.
+    let path = fs::canonicalize(&path).expect("the shell found it");
+    let directory = path.parent().expect("a program is in a directory");
+    directory.to_owned()
 }
 
 /// The user and group to run Postgres as when we are root, whom it refuses.

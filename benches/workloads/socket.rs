@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::{AbortHandle, spawn_local};
 use tokio::time::timeout;
@@ -70,14 +71,18 @@ impl Subscription {
         Self::over(TcpSocket::new_v4()?, address, token, conversation, after).await
     }
 
-    /// The same with little room in the kernel for what is not read.
+    /// The same with little room for what is not read. Left alone, the kernel takes megabytes for
+    /// somebody on the same machine, because it reckons in segments and lets them be large.
     pub(crate) async fn open_narrow(
         address: SocketAddr,
         token: &str,
         conversation: &str,
     ) -> Result<Self> {
-        let socket = TcpSocket::new_v4()?;
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.set_tcp_mss(536)?;
         socket.set_recv_buffer_size(4_096)?;
+        socket.set_nonblocking(true)?;
+        let socket = TcpSocket::from_std_stream(socket.into());
         Self::over(socket, address, token, conversation, None).await
     }
 
@@ -123,6 +128,21 @@ impl Subscription {
             })
         };
         timeout(PATIENCE, opening).await?
+    }
+
+    /// Reads what there is until the node has given it up, as it must with one that has read
+    /// nothing for so long: fails if everything up to `last` is there.
+    pub(crate) async fn was_given_up(mut self, last: u64) -> Result<()> {
+        let reading = async {
+            while let Some(Ok(message)) = self.socket.next().await {
+                if marker::seq(&message.into_data()) == Some(last) {
+                    return Err("the slow subscriber was not slow: it has everything".into());
+                }
+            }
+            Ok(())
+        };
+        let given_up = timeout(PATIENCE, reading).await;
+        given_up.map_err(|_| "the slow subscriber was not given up")?
     }
 
     /// Reads from now on, and calls `hears` for each message.

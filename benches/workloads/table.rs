@@ -92,6 +92,12 @@ impl Outcome {
         self
     }
 
+    /// The same where Postgres and Redis had no part in it.
+    pub(crate) fn without_servers(mut self) -> Self {
+        self.figures[4..6].fill(None);
+        self
+    }
+
     /// Something else; where it cannot be known, nothing.
     pub(crate) fn fact(mut self, what: &'static str, figure: Option<f64>) -> Self {
         self.facts.extend(figure.map(|figure| (what, figure)));
@@ -175,8 +181,8 @@ impl Display for Table {
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
         writeln!(
             f,
-            "\nbackchannel {}, {cores} cores, medians of {} runs of {:?}. Server, postgres, redis and \
-             generator: µs of\nprocessor time for each unit, which is the last column.\n",
+            "\nbackchannel {} on {cores} cores; medians over runs: {}; measured for {:?} each.\n\
+             Server, postgres, redis and generator: µs of processor time for each unit, the last column.\n",
             env!("CARGO_PKG_VERSION"),
             self.runs,
             self.window
@@ -229,6 +235,13 @@ fn short(figure: f64) -> String {
     match figure {
         0.0..1.0 => format!("{figure:.2}"),
         1.0..100.0 => format!("{figure:.1}"),
-        _ => format!("{figure:.0}"),
+        _ => in_thousands(&format!("{figure:.0}")),
     }
+}
+
+/// Digits with a comma before each three.
+fn in_thousands(digits: &str) -> String {
+    let groups = digits.as_bytes().rchunks(3).rev();
+    let groups: Vec<_> = groups.map(String::from_utf8_lossy).collect();
+    groups.join(",")
 }
