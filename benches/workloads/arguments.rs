@@ -65,6 +65,14 @@ impl Workload {
         Self::Storm,
         Self::Start,
     ];
+
+    /// Whether many sockets are open at once.
+    pub(crate) fn is_crowded(self) -> bool {
+        match self {
+            Self::FanOut | Self::Slow | Self::Idle | Self::Storm => true,
+            Self::Send | Self::Alone | Self::Page | Self::List | Self::Start => false,
+        }
+    }
 }
 
 impl Display for Workload {

@@ -62,18 +62,19 @@ pub(crate) async fn measure(
     readers: Readers,
 ) -> Result<Vec<Outcome>> {
     let mut crowd = Crowd::gather(node, world, readers).await?;
-    let [paced, saturated] = readers.rows();
-    let paced = crowd
-        .at_a_pace(node, length)
-        .await?
-        .outcome(paced, "delivery");
-    let saturated = crowd
-        .saturated(node, length)
-        .await?
-        .outcome(saturated, "delivery");
+    let both = async {
+        let paced = crowd.at_a_pace(node, length).await?;
+        Result::Ok([paced, crowd.saturated(node, length).await?])
+    };
+    let both = both.await;
+    // Where something did not arrive, this says why.
     crowd.complaints.check()?;
+    let both = both?;
     crowd.check_slow().await?;
-    Ok(vec![paced, saturated])
+    let rows = both.iter().zip(readers.rows());
+    Ok(rows
+        .map(|(load, what)| load.outcome(what, "delivery"))
+        .collect())
 }
 
 struct Crowd {

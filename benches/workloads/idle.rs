@@ -15,11 +15,9 @@ use crate::seed::World;
 use crate::sends::Sender;
 use crate::socket::{Complaints, Listener, Subscription};
 use crate::table::Outcome;
-use crate::{PATIENCE, Result};
+use crate::{OTHER_FILES, PATIENCE, Result};
 
 const SOCKETS: usize = 5_000;
-/// Open files for everything else.
-const OTHER_FILES: usize = 300;
 /// How many are opened and closed beforehand, so that nothing is done for the first time.
 const BEFOREHAND: usize = 50;
 /// How long the node is left alone before it is weighed.
@@ -29,7 +27,7 @@ const IDLE: Duration = Duration::from_secs(10);
 
 pub(crate) async fn measure(node: &Node, world: &World) -> Result<Outcome> {
     // Each is a file here, and one of the node.
-    let limit = open_files().map_or(SOCKETS, |files| files.saturating_sub(OTHER_FILES));
+    let limit = open_files().map_or(SOCKETS, |files| files - OTHER_FILES);
     let sockets = SOCKETS.min(limit);
     let heard = Rc::new(Cell::new(0));
     let complaints = Rc::new(Complaints::default());

@@ -48,6 +48,10 @@ use self::table::{Outcome, Table};
 type Failure = Box<dyn std::error::Error>;
 type Result<T> = std::result::Result<T, Failure>;
 
+/// How many files the largest crowd of sockets needs to be open, and everything else.
+const CROWD_FILES: usize = 1_000;
+const OTHER_FILES: usize = 200;
+
 /// The longest a client waits for anything that must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -63,7 +67,9 @@ fn main() -> ExitCode {
     let runtime = runtime.expect("a runtime");
     let mut table = Table::new(&arguments);
     let done = LocalSet::new().block_on(&runtime, run(&arguments, &mut table));
-    tell(&table.to_string());
+    if !table.is_empty() {
+        tell(&table.to_string());
+    }
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => complain(&failure.to_string(), 1),
@@ -72,6 +78,15 @@ fn main() -> ExitCode {
 
 /// Runs everything that was asked for, the databases in turns.
 async fn run(arguments: &Arguments, table: &mut Table) -> Result<()> {
+    let needed = CROWD_FILES + OTHER_FILES;
+    let is_crowded = arguments
+        .workloads
+        .iter()
+        .any(|workload| workload.is_crowded());
+    if is_crowded && processes::open_files().is_some_and(|files| files < needed) {
+        let advice = "`ulimit -Sn` raises it, and so does scripts/bench";
+        return Err(format!("needs {needed} open files, and the limit is lower: {advice}").into());
+    }
     say("starting Postgres and Redis, and filling the databases: a minute");
     let servers = Servers::launch(&arguments.databases).await;
     let mut stores = Vec::new();

@@ -78,10 +78,10 @@ impl Servers {
         format!("redis://127.0.0.1:{}", self.redis.port)
     }
 
-    /// Runs a statement.
-    pub(crate) fn execute(&self, statement: &str) -> Result<()> {
+    /// Runs a statement in a database.
+    pub(crate) fn execute(&self, database: &str, statement: &str) -> Result<()> {
         let mut psql = Command::new(&self.psql);
-        psql.arg("--dbname").arg(self.postgres_url("postgres"));
+        psql.arg("--dbname").arg(self.postgres_url(database));
         psql.args(["--no-psqlrc", "--quiet", "--command", statement]);
         let output = psql.output();
         let output = output.map_err(|error| format!("{}: {error}", self.psql.display()))?;

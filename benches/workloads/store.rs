@@ -12,6 +12,9 @@ use crate::node::Node;
 use crate::seed::World;
 use crate::servers::Servers;
 
+/// The database that every Postgres has, from which others are made and removed.
+const MAINTENANCE: &str = "postgres";
+
 pub(crate) struct Store<'a> {
     pub(crate) database: Database,
     pub(crate) world: World,
@@ -34,6 +37,10 @@ impl<'a> Store<'a> {
         node.start().await?;
         let world = World::seed(&node).await?;
         node.stop().await?;
+        if let Some((servers, name)) = &place.postgres {
+            // As it would have done by itself after a while.
+            servers.execute(name, "VACUUM ANALYZE")?;
+        }
         Ok(Self {
             database,
             world,
@@ -63,7 +70,7 @@ impl<'a> Place<'a> {
                 files,
             });
         };
-        servers.execute(&format!("CREATE DATABASE {name} {options}"))?;
+        servers.execute(MAINTENANCE, &format!("CREATE DATABASE {name} {options}"))?;
         Ok(Self {
             postgres: Some((servers, name.to_owned())),
             files,
@@ -84,7 +91,7 @@ impl<'a> Place<'a> {
     /// Takes it away: Postgres would go on tidying it.
     pub(crate) fn remove(self) -> Result<()> {
         match self.postgres {
-            Some((servers, name)) => servers.execute(&format!("DROP DATABASE {name}")),
+            Some((servers, name)) => servers.execute(MAINTENANCE, &format!("DROP DATABASE {name}")),
             None => Ok(()),
         }
     }

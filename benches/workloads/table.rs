@@ -145,14 +145,22 @@ impl Table {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     pub(crate) fn add(&mut self, on: Database, outcome: Outcome) {
         let mut rows = self.rows.iter_mut();
         match rows.find(|row| row.on == on && row.outcomes[0].what == outcome.what) {
             Some(row) => row.outcomes.push(outcome),
-            None => self.rows.push(Row {
-                on,
-                outcomes: vec![outcome],
-            }),
+            None => {
+                // The databases stand below each other.
+                let is_same = |row: &Row| row.outcomes[0].what == outcome.what;
+                let last = self.rows.iter().rposition(is_same);
+                let place = last.map_or(self.rows.len(), |last| last + 1);
+                let outcomes = vec![outcome];
+                self.rows.insert(place, Row { on, outcomes });
+            }
         }
     }
 }
@@ -192,17 +200,9 @@ impl Display for Table {
             write!(f, "{heading:>width$}")?;
         }
         writeln!(f, "  unit")?;
-        // What belongs together was measured in turns.
-        let mut rows: Vec<_> = self.rows.iter().map(|row| (row.on, row.median())).collect();
-        let first = |what| rows.iter().position(|(_, outcome)| outcome.what == what);
-        let order: Vec<_> = rows
-            .iter()
-            .map(|(_, outcome)| first(outcome.what))
-            .collect();
-        let mut order = order.into_iter();
-        rows.sort_by_cached_key(|_| order.next());
-        for (on, outcome) in rows {
-            write!(f, "{:<36}{:<9}", outcome.what, on.to_string())?;
+        for row in &self.rows {
+            let (on, outcome) = (row.on.to_string(), row.median());
+            write!(f, "{:<36}{on:<9}", outcome.what)?;
             for ((_, width), figure) in FIGURES.iter().zip(outcome.figures) {
                 let figure = figure.map_or_else(|| "-".to_owned(), short);
                 write!(f, "{figure:>width$}")?;

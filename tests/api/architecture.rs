@@ -6,24 +6,29 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// The names under `[dependencies]` of a crate.
-fn dependencies(of: &str) -> BTreeSet<String> {
+/// The names in a table of a crate's manifest.
+fn names(of: &str, table: &str) -> BTreeSet<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join(of)
         .join("Cargo.toml");
     let manifest = std::fs::read_to_string(&path).expect("the crate has a manifest");
     let manifest: toml::Table = manifest.parse().expect("the manifest is TOML");
-    let dependencies = manifest["dependencies"].as_table().expect("a table");
-    dependencies.keys().cloned().collect()
+    let names = manifest[table].as_table().expect("a table");
+    names.keys().cloned().collect()
 }
 
 #[track_caller]
 fn lacks(of: &str, forbidden: &[&str]) {
-    let found = dependencies(of);
+    table_lacks(of, "dependencies", forbidden);
+}
+
+#[track_caller]
+fn table_lacks(of: &str, table: &str, forbidden: &[&str]) {
+    let found = names(of, table);
     for name in forbidden {
         assert!(
             !found.contains(*name),
-            "{of}/Cargo.toml must not depend on {name}"
+            "{name} must not be among the {table} of {of}/Cargo.toml"
         );
     }
 }
@@ -46,6 +51,11 @@ const STORAGE: [&str; 5] = [
 #[test]
 fn the_server_reaches_no_storage() {
     lacks(".", &STORAGE);
+}
+
+#[test]
+fn tests_and_benches_reach_no_storage() {
+    table_lacks(".", "dev-dependencies", &STORAGE);
 }
 
 #[test]
