@@ -1,9 +1,14 @@
-//! Clients that come back: a stream is opened, and what was missed is brought.
+//! Clients that come back: a stream is opened, and what was missed is brought. A node reads in
+//! rounds, so that a crowd shares them; each sample here begins when the round before is long over.
+//! Of a crowd the first is read for at once and all others together, 50 ms later.
+
+use std::time::Duration;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use futures_util::future::join_all;
 use serde_json::json;
+use tokio::time::sleep;
 
 use crate::node::{Answers, Node, take, text};
 
@@ -11,6 +16,9 @@ use crate::node::{Answers, Node, take, text};
 const MISSED: usize = 20;
 /// How many conversations somebody is in who follows everything.
 const CONVERSATIONS: usize = 100;
+
+/// Longer than a round.
+const PAUSE: Duration = Duration::from_millis(100);
 
 const CONVERSATION: &str = "subscription($id: ID!, $after: Int) {
     conversationEvents(conversationId: $id, after: $after) {
@@ -34,7 +42,7 @@ async fn bring(mut answers: Answers, events: usize) -> String {
 }
 
 /// So many clients at once.
-#[divan::bench(args = [1, 100])]
+#[divan::bench(args = [1, 100], sample_size = 1, sample_count = 30)]
 fn one_conversation(bencher: Bencher, clients: usize) {
     let node = Node::new();
     let [ann, bob] = ["Ann", "Bob"].map(|name| node.person(name));
@@ -56,11 +64,12 @@ fn one_conversation(bencher: Bencher, clients: usize) {
     }
     bencher
         .counter(ItemsCount::new(clients * MISSED))
-        .bench_local(resume);
+        .with_inputs(|| node.run(async { sleep(PAUSE).await }))
+        .bench_local_values(|()| resume());
 }
 
 /// One message was missed in each conversation.
-#[divan::bench]
+#[divan::bench(sample_size = 1, sample_count = 30)]
 fn everything(bencher: Bencher) {
     let node = Node::new();
     let [ann, bob] = ["Ann", "Bob"].map(|name| node.person(name));
@@ -82,5 +91,6 @@ fn everything(bencher: Bencher) {
     }
     bencher
         .counter(ItemsCount::new(CONVERSATIONS))
-        .bench_local(resume);
+        .with_inputs(|| node.run(async { sleep(PAUSE).await }))
+        .bench_local_values(|()| resume());
 }
