@@ -14,8 +14,9 @@ use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
     DbErr, EntityTrait, FromQueryResult, QueryResult, QueryTrait, Select, SqliteTransactionMode,
-    Statement, TransactionOptions, TransactionTrait,
+    Statement, TransactionOptions, TransactionTrait, Value,
 };
+use uuid::Uuid;
 
 pub(crate) use self::connections::Connections;
 
@@ -371,6 +372,16 @@ pub(crate) fn in_list<T: Copy>(ids: &[T]) -> Vec<T> {
         .copied()
         .chain(last.into_iter().cycle().take(padding))
         .collect()
+}
+
+/// Ids as one value for Postgres: an array.
+pub(crate) fn uuids(ids: impl Iterator<Item = Uuid>) -> Value {
+    ids.collect::<Vec<_>>().into()
+}
+
+/// A list as one value for SQLite: its JSON, for `json_each`.
+pub(crate) fn json_list(items: impl Iterator<Item = serde_json::Value>) -> Value {
+    serde_json::Value::Array(items.collect()).to_string().into()
 }
 
 /// The rows of the same bounded, ordered select for each id, in one statement. For one id,

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use backchannel_entities::{ConversationId, UserId};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, QueryResult, Statement, Value};
+use serde_json::json;
 
 use super::Message;
+use crate::db::{json_list, uuids};
 use crate::page::{End, Page, PageRequest};
 use crate::{Cx, Result};
 
@@ -62,17 +64,19 @@ impl FromQueryResult for Sent {
     }
 }
 
-/// What a page is read by. Written out, because putting it together anew for each page took as
-/// long as reading a dozen messages. In the order of [`Sent`].
-const PAGE: &str = r#"
-SELECT m."id", m."conversation_id", m."seq", m."sender_id", m."client_message_id", m."digest",
-       m."text", m."created_at", m."edited_at", m."deleted_at", m."stamp", u."display_name", u."avatar_url"
-FROM "messages" m LEFT JOIN "users" u ON u."id" = m."sender_id"
-WHERE m."conversation_id" = "#;
+/// What pages are read by, in the order of [`Sent`]. Written out, because putting it together anew
+/// for each page took as long as reading a dozen messages.
+const COLUMNS: &str = r#"
+m."id", m."conversation_id", m."seq", m."sender_id", m."client_message_id", m."digest", m."text",
+m."created_at", m."edited_at", m."deleted_at", m."stamp", u."display_name", u."avatar_url""#;
 
-/// A page of each conversation, in one statement. For one, by far the most common case, that is
-/// the page's own.
+/// The statement for a page of each conversation. One text for all numbers of conversations but
+/// one, which is by far the most common: its statement does without a list.
 fn statement(backend: DbBackend, ids: &[ConversationId], request: &PageRequest<i64>) -> Statement {
+    let (order, reaches, no_bound) = match request.end {
+        End::Start => ("ASC", "<=", i64::MAX),
+        End::Finish => ("DESC", ">=", 0),
+    };
     let mut values: Vec<Value> = vec![request.rows().into()];
     let mut bounds = String::new();
     for (bound, seq) in [(">", request.after), ("<", request.before)] {
@@ -81,21 +85,42 @@ fn statement(backend: DbBackend, ids: &[ConversationId], request: &PageRequest<i
             bounds += &format!(r#" AND m."seq" {bound} ${}"#, values.len());
         }
     }
-    let order = match request.end {
-        End::Start => "ASC",
-        End::Finish => "DESC",
+    let list = values.len() + 1;
+    let page_of = |id: &str, columns: &str| {
+        format!(
+            r#"SELECT {columns} FROM "messages" m
+WHERE m."conversation_id" = {id}{bounds} ORDER BY m."seq" {order} LIMIT"#
+        )
     };
-    let mut pages = ids.iter().map(|id| {
-        values.push((*id).into());
-        let id = values.len();
-        format!(r#"{PAGE}${id}{bounds} ORDER BY m."seq" {order} LIMIT $1"#)
-    });
-    let sql = if ids.len() == 1 {
-        pages.next().unwrap_or_default()
-    } else {
-        // Wrapped, because neither database takes ORDER BY and LIMIT in a bare branch of UNION.
-        let wrapped = pages.map(|page| format!("SELECT * FROM ({page}) page"));
-        wrapped.collect::<Vec<_>>().join(" UNION ALL ")
+    let senders = r#"LEFT JOIN "users" u ON u."id" = m."sender_id""#;
+    let sql = match (ids, backend) {
+        ([id], _) => {
+            values.push((*id).into());
+            format!(
+                r#"SELECT {COLUMNS} FROM "messages" m {senders}
+WHERE m."conversation_id" = ${list}{bounds} ORDER BY m."seq" {order} LIMIT $1"#
+            )
+        }
+        (ids, DbBackend::Postgres) => {
+            values.push(uuids(ids.iter().map(|id| id.0)));
+            let page = page_of(r#"asked."id""#, "*");
+            format!(
+                r#"SELECT {COLUMNS} FROM unnest(${list}) asked("id")
+CROSS JOIN LATERAL ({page} $1) m {senders} ORDER BY m."conversation_id", m."seq" {order}"#
+            )
+        }
+        // Others know no LATERAL: a page reaches to the last of its rows, if there are so many.
+        (ids, _) => {
+            values.push(json_list(ids.iter().map(|id| json!(id.0.simple()))));
+            let id = r#"unhex(asked."value")"#;
+            let last = page_of(id, r#"m."seq""#);
+            format!(
+                r#"SELECT {COLUMNS} FROM json_each(${list}) asked CROSS JOIN "messages" m {senders}
+WHERE m."conversation_id" = {id}{bounds}
+  AND m."seq" {reaches} coalesce(({last} 1 OFFSET $1 - 1), {no_bound})
+ORDER BY m."conversation_id", m."seq" {order}"#
+            )
+        }
     };
     Statement::from_sql_and_values(backend, sql, values)
 }

@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::access;
 use crate::conversations::ConversationKind;
 use crate::cx::Tx;
-use crate::db::in_list;
+use crate::db::{in_list, json_list, uuids};
 use crate::members::Role;
 use crate::stamps::Stamps;
 use crate::{Error, Result, limits};
@@ -234,7 +234,7 @@ pub(super) async fn find(tx: &Tx, sends: &[&Outgoing]) -> Result<Vec<Option<Foun
         let keys = sends.iter().map(|send| send.key().unwrap_or_default());
         let asked = ids.zip(senders).zip(keys);
         let asked = asked.map(|((id, sender), key)| json!([id.simple(), sender.simple(), key]));
-        Statement::from_sql_and_values(backend, FIND_SQLITE, [list(asked)])
+        Statement::from_sql_and_values(backend, FIND_SQLITE, [json_list(asked)])
     };
     let rows = tx.db.query_all_raw(statement).await?;
     let mut all: Vec<_> = sends.iter().map(|_| None).collect();
@@ -292,11 +292,11 @@ pub(super) async fn write(
         let moved = places
             .iter()
             .map(|(id, place)| json!([id.0.simple(), place.last_seq, place.last_active_at]));
-        let moved = [list(moved), stamp.into()];
+        let moved = [json_list(moved), stamp.into()];
         let statement = Statement::from_sql_and_values(backend, MOVE_SQLITE, moved);
         tx.db.execute_raw(statement).await?;
         let rows = [
-            list(messages.iter().map(|message| row(message))),
+            json_list(messages.iter().map(|message| row(message))),
             stamp.into(),
         ];
         let statement = Statement::from_sql_and_values(backend, INSERT_SQLITE, rows);
@@ -372,14 +372,6 @@ fn digests<'d>(digests: impl Iterator<Item = Option<&'d Vec<u8>>>) -> Value {
 fn keys_of(sends: &[&Outgoing]) -> Vec<String> {
     let keys = sends.iter().map(|send| send.key().unwrap_or_default());
     keys.map(str::to_owned).collect()
-}
-
-fn uuids(ids: impl Iterator<Item = uuid::Uuid>) -> Value {
-    ids.collect::<Vec<_>>().into()
-}
-
-fn list(items: impl Iterator<Item = serde_json::Value>) -> Value {
-    serde_json::Value::Array(items.collect()).to_string().into()
 }
 
 /// Each send is looked up by itself (that is what OFFSET 0 says): a join could be planned while
