@@ -2,6 +2,7 @@
 //! nobody learns from an error what they may not see.
 
 mod foreign;
+mod values;
 
 use backchannel::Api;
 use hyper::header::CONTENT_TYPE;
