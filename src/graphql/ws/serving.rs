@@ -8,9 +8,9 @@ use axum::extract::ws::{Message, WebSocket};
 use backchannel_domain::Cx;
 use backchannel_schema::{Answer, GraphQlRequest, code, refusal};
 use futures_util::future::{BoxFuture, OptionFuture};
-use futures_util::stream::{AbortHandle, Abortable, BoxStream, SelectAll};
+use futures_util::stream::{AbortHandle, Abortable, BoxStream, FuturesUnordered, SelectAll};
 use futures_util::{FutureExt as _, StreamExt as _, stream};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::sleep;
 
 use crate::graphql::answers;
 use crate::graphql::ending::{Ending, Reason};
@@ -70,11 +70,10 @@ impl<'a> Serving<'a> {
 
     /// Serves until something stops it.
     pub(super) async fn run(mut self, ending: &Ending) -> Result<Infallible, Stop> {
-        let ended = ending.ended();
-        tokio::pin!(ended);
-        let mut ping = interval(PING);
-        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        ping.reset();
+        // In sets, which look at what they hold only when that was woken: all this is gone through
+        // for every event.
+        let mut ended = FuturesUnordered::from_iter([ending.ended()]);
+        let mut pings = FuturesUnordered::from_iter([sleep(PING)]);
         loop {
             let next = async {
                 self.pace.keep().await;
@@ -82,7 +81,7 @@ impl<'a> Serving<'a> {
             };
             let messages = tokio::select! {
                 biased;
-                reason = &mut ended => return Err(close_for(reason).into()),
+                Some(reason) = ended.next() => return Err(close_for(reason).into()),
                 Some(renewed) = OptionFuture::from(self.renewal.as_mut()) => {
                     self.renewal = None;
                     vec![self.renewed(renewed?, ending)]
@@ -98,7 +97,10 @@ impl<'a> Serving<'a> {
                 Some(output) = self.outputs.next(), if !self.outputs.is_empty() => {
                     self.gather(output)
                 }
-                _ = ping.tick() => vec![self.ping()?],
+                Some(()) = pings.next() => {
+                    pings.push(sleep(PING));
+                    vec![self.ping()?]
+                }
             };
             if !messages.is_empty() {
                 self.write_while_alive(messages, &mut ended).await?;
@@ -149,12 +151,12 @@ impl<'a> Serving<'a> {
     async fn write_while_alive(
         &mut self,
         messages: Vec<Message>,
-        ended: &mut (impl Future<Output = Reason> + Unpin),
+        ended: &mut FuturesUnordered<impl Future<Output = Reason>>,
     ) -> Result<(), Stop> {
         tokio::select! {
             biased;
             written = write(self.socket, messages) => written,
-            reason = ended => Err(close_for(reason).into()),
+            Some(reason) = ended.next() => Err(close_for(reason).into()),
         }
     }
 
