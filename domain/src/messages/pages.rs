@@ -36,7 +36,7 @@ struct Sent {
     sender: Option<Sender>,
 }
 
-/// By position, in the order of [`PAGE`]: looking each column up by its name would be a good
+/// By position, in the order of [`COLUMNS`]: looking each column up by its name would be a good
 /// part of reading a page.
 impl FromQueryResult for Sent {
     fn from_query_result(row: &QueryResult, _: &str) -> Result<Self, DbErr> {
