@@ -112,6 +112,9 @@ pub(super) fn log_level(text: &str) -> Parsed<String> {
     if text.split(',').map(str::trim).any(no_level) {
         return Err("names no level".into());
     }
+    if text.contains('[') {
+        return Err("is refused: spans cannot be named".into());
+    }
     match text.parse::<Targets>() {
         Ok(_) => Ok(text.to_owned()),
         Err(error) => Err(format!("is refused: {error}").into()),
