@@ -26,9 +26,9 @@ use dataloader::cached::Loader;
 const BATCH: usize = 200;
 
 /// Rounds of the scheduler in which others may add their keys before a batch is fetched. In each
-/// the whole request is polled. With one, fields that come to the same loader by different ways
-/// miss each other.
-const ROUNDS: usize = 2;
+/// the whole request is polled. With fewer, fields that come to the same loader by different ways
+/// miss each other now and then.
+const ROUNDS: usize = 4;
 
 /// How one relation is fetched. Keys without a value are left out of the answer.
 trait Source: 'static {
