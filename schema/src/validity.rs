@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_graphql::parser::types::{
-    BaseType, ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet, Type,
+    BaseType, ExecutableDocument, OperationDefinition, Selection, SelectionSet, Type,
 };
 use async_graphql::{Name, Positioned, Value, Variables};
 use async_graphql_value::Value as Literal;
@@ -162,7 +162,9 @@ impl Fit {
 fn has_variable_within_literal(set: &Positioned<SelectionSet>) -> bool {
     set.node.items.iter().any(|item| match &item.node {
         Selection::Field(field) => {
-            field_has(&field.node) || has_variable_within_literal(&field.node.selection_set)
+            let mut arguments = field.node.arguments.iter();
+            arguments.any(|(_, value)| holds_variable(&value.node))
+                || has_variable_within_literal(&field.node.selection_set)
         }
         Selection::InlineFragment(fragment) => {
             has_variable_within_literal(&fragment.node.selection_set)
@@ -171,21 +173,14 @@ fn has_variable_within_literal(set: &Positioned<SelectionSet>) -> bool {
     })
 }
 
-fn field_has(field: &Field) -> bool {
-    let mut arguments = field.arguments.iter();
-    arguments.any(|(_, value)| holds_variable(&value.node))
-}
-
 fn holds_variable(value: &Literal) -> bool {
+    let is_or_holds =
+        |value: &Literal| matches!(value, Literal::Variable(_)) || holds_variable(value);
     if let Literal::List(items) = value {
-        items.iter().any(is_or_holds_variable)
+        items.iter().any(is_or_holds)
     } else if let Literal::Object(fields) = value {
-        fields.values().any(is_or_holds_variable)
+        fields.values().any(is_or_holds)
     } else {
         false
     }
-}
-
-fn is_or_holds_variable(value: &Literal) -> bool {
-    matches!(value, Literal::Variable(_)) || holds_variable(value)
 }

@@ -1,0 +1,180 @@
+//! One loader for each relation: what the fields of one answer ask for at the same time is
+//! fetched in one statement.
+//!
+//! Loaders live as long as their scope, so nothing is cached beyond one answer. They are
+//! made when first used: an idle stream keeps none.
+//!
+//! 1. [`gathering`] brings together what is asked for at the same time.
+//! 2. [`sources`] says how each relation is fetched.
+
+mod gathering;
+mod sources;
+
+use std::sync::Arc;
+
+use backchannel_domain::calls::Call;
+use backchannel_domain::conversations::Conversation;
+use backchannel_domain::members::{JoinPosition, Member};
+use backchannel_domain::messages::{Message, MessagePage};
+use backchannel_domain::page::{Page, PageRequest};
+use backchannel_domain::presence::Presence;
+use backchannel_domain::users::User;
+use backchannel_domain::{CallId, ConversationId, Cx, Error, MessageId, Result, UserId};
+
+use self::gathering::Lazy;
+use self::sources::{
+    Calls, Conversations, DeliveredHere, MemberCounts, MemberPages, Members, MessagePages,
+    Messages, Presences, SeenByCounts, SeenByPages, ShownReads, UnreadCounts, Users,
+};
+
+/// The loaders of a scope.
+pub(crate) struct Loaders {
+    cx: Cx,
+    users: Lazy<Users>,
+    presences: Lazy<Presences>,
+    conversations: Lazy<Conversations>,
+    unread_counts: Lazy<UnreadCounts>,
+    delivered_here: Lazy<DeliveredHere>,
+    shown_reads: Lazy<ShownReads>,
+    seen_by_pages: Lazy<SeenByPages>,
+    seen_by_counts: Lazy<SeenByCounts>,
+    members: Lazy<Members>,
+    member_pages: Lazy<MemberPages>,
+    member_counts: Lazy<MemberCounts>,
+    messages: Lazy<Messages>,
+    message_pages: Lazy<MessagePages>,
+    calls: Lazy<Calls>,
+}
+
+impl Loaders {
+    pub(crate) fn new(cx: Cx) -> Self {
+        Self {
+            cx,
+            users: Lazy::default(),
+            presences: Lazy::default(),
+            conversations: Lazy::default(),
+            unread_counts: Lazy::default(),
+            delivered_here: Lazy::default(),
+            shown_reads: Lazy::default(),
+            seen_by_pages: Lazy::default(),
+            seen_by_counts: Lazy::default(),
+            members: Lazy::default(),
+            member_pages: Lazy::default(),
+            member_counts: Lazy::default(),
+            messages: Lazy::default(),
+            message_pages: Lazy::default(),
+            calls: Lazy::default(),
+        }
+    }
+
+    /// Gives users that are at hand already.
+    pub(crate) async fn prime_users(&self, users: &[Arc<User>]) {
+        let users = users
+            .iter()
+            .map(|user| (user.id, Ok(Some(Arc::clone(user)))));
+        self.users.prime(&self.cx, users).await;
+    }
+
+    pub(crate) async fn user(&self, id: UserId) -> Result<Arc<User>> {
+        self.users
+            .load(&self.cx, id)
+            .await?
+            .ok_or(Error::NotFound("user"))
+    }
+
+    pub(crate) async fn presence(&self, id: UserId) -> Result<Presence> {
+        self.presences
+            .load(&self.cx, id)
+            .await?
+            .ok_or(Error::NotFound("user"))
+    }
+
+    /// A conversation the actor is in.
+    pub(crate) async fn conversation(&self, id: ConversationId) -> Result<Arc<Conversation>> {
+        self.conversations
+            .load(&self.cx, id)
+            .await?
+            .ok_or(Error::NotFound("conversation"))
+    }
+
+    pub(crate) async fn unread_count(&self, id: ConversationId) -> Result<i64> {
+        Ok(self.unread_counts.load(&self.cx, id).await?.unwrap_or(0))
+    }
+
+    pub(crate) async fn delivered_here(&self, id: ConversationId) -> Result<i64> {
+        Ok(self.delivered_here.load(&self.cx, id).await?.unwrap_or(0))
+    }
+
+    /// Whether the actor may see how far a user has read.
+    pub(crate) async fn shows_reads(&self, id: UserId) -> Result<bool> {
+        Ok(self.shown_reads.load(&self.cx, id).await?.is_some())
+    }
+
+    pub(crate) async fn seen_by_page(
+        &self,
+        id: MessageId,
+        request: PageRequest<JoinPosition>,
+    ) -> Result<Arc<Page<Member>>> {
+        Ok(self
+            .seen_by_pages
+            .load(&self.cx, (request, id))
+            .await?
+            .unwrap_or_default())
+    }
+
+    pub(crate) async fn seen_by_count(&self, id: MessageId) -> Result<i64> {
+        Ok(self.seen_by_counts.load(&self.cx, id).await?.unwrap_or(0))
+    }
+
+    /// A member, present or past.
+    pub(crate) async fn member(&self, id: ConversationId, user_id: UserId) -> Result<Arc<Member>> {
+        self.members
+            .load(&self.cx, (id, user_id))
+            .await?
+            .ok_or(Error::NotFound("member"))
+    }
+
+    pub(crate) async fn member_page(
+        &self,
+        id: ConversationId,
+        request: PageRequest<JoinPosition>,
+    ) -> Result<Arc<Page<Member>>> {
+        Ok(self
+            .member_pages
+            .load(&self.cx, (request, id))
+            .await?
+            .unwrap_or_default())
+    }
+
+    pub(crate) async fn member_count(&self, id: ConversationId) -> Result<i64> {
+        Ok(self.member_counts.load(&self.cx, id).await?.unwrap_or(0))
+    }
+
+    /// A message in a conversation the actor is in.
+    pub(crate) async fn message(&self, id: MessageId) -> Result<Arc<Message>> {
+        self.messages
+            .load(&self.cx, id)
+            .await?
+            .ok_or(Error::NotFound("message"))
+    }
+
+    pub(crate) async fn message_page(
+        &self,
+        id: ConversationId,
+        request: PageRequest<i64>,
+    ) -> Result<Arc<MessagePage>> {
+        Ok(self
+            .message_pages
+            .load(&self.cx, (request, id))
+            .await?
+            .unwrap_or_default())
+    }
+
+    /// A call of a conversation the actor is in.
+    pub(crate) async fn call(&self, id: CallId) -> Result<Arc<Call>> {
+        self.calls
+            .load(&self.cx, id)
+            .await?
+            .ok_or(Error::NotFound("call"))
+    }
+}

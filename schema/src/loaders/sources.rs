@@ -1,0 +1,204 @@
+//! How each relation is fetched.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use backchannel_domain::calls::{self, Call};
+use backchannel_domain::conversations::{self, Conversation};
+use backchannel_domain::members::{self, JoinPosition, Member};
+use backchannel_domain::messages::{self, Message, MessagePage};
+use backchannel_domain::page::{Page, PageRequest};
+use backchannel_domain::presence::{self, Presence};
+use backchannel_domain::receipts;
+use backchannel_domain::users::{self, User};
+use backchannel_domain::{CallId, ConversationId, Cx, MessageId, Result, UserId};
+
+use super::gathering::Source;
+
+pub(super) struct Users;
+
+impl Source for Users {
+    type Key = UserId;
+    type Value = Arc<User>;
+
+    async fn fetch(cx: &Cx, keys: &[UserId]) -> Result<HashMap<UserId, Arc<User>>> {
+        users::find_many(cx, keys.to_vec()).await
+    }
+}
+
+pub(super) struct Presences;
+
+impl Source for Presences {
+    type Key = UserId;
+    type Value = Presence;
+
+    async fn fetch(cx: &Cx, keys: &[UserId]) -> Result<HashMap<UserId, Presence>> {
+        presence::find_many(cx, keys).await
+    }
+}
+
+pub(super) struct Conversations;
+
+impl Source for Conversations {
+    type Key = ConversationId;
+    type Value = Arc<Conversation>;
+
+    async fn fetch(
+        cx: &Cx,
+        keys: &[ConversationId],
+    ) -> Result<HashMap<ConversationId, Arc<Conversation>>> {
+        conversations::find_many(cx, keys).await
+    }
+}
+
+pub(super) struct UnreadCounts;
+
+impl Source for UnreadCounts {
+    type Key = ConversationId;
+    type Value = i64;
+
+    async fn fetch(cx: &Cx, keys: &[ConversationId]) -> Result<HashMap<ConversationId, i64>> {
+        conversations::unread_counts(cx, keys).await
+    }
+}
+
+pub(super) struct DeliveredHere;
+
+impl Source for DeliveredHere {
+    type Key = ConversationId;
+    type Value = i64;
+
+    async fn fetch(cx: &Cx, keys: &[ConversationId]) -> Result<HashMap<ConversationId, i64>> {
+        receipts::delivered_here(cx, keys).await
+    }
+}
+
+pub(super) struct ShownReads;
+
+impl Source for ShownReads {
+    type Key = UserId;
+    type Value = ();
+
+    async fn fetch(cx: &Cx, keys: &[UserId]) -> Result<HashMap<UserId, ()>> {
+        let shown = receipts::who_show_reads(cx, keys).await?;
+        Ok(shown.into_iter().map(|id| (id, ())).collect())
+    }
+}
+
+pub(super) struct SeenByPages;
+
+impl Source for SeenByPages {
+    type Key = (PageRequest<JoinPosition>, MessageId);
+    type Value = Arc<Page<Member>>;
+
+    async fn fetch(cx: &Cx, keys: &[Self::Key]) -> Result<HashMap<Self::Key, Self::Value>> {
+        let mut found = HashMap::with_capacity(keys.len());
+        for (request, ids) in by_request(keys) {
+            for (id, page) in receipts::seen_by_pages(cx, &ids, request).await? {
+                found.insert((request.clone(), id), Arc::new(page));
+            }
+        }
+        Ok(found)
+    }
+}
+
+pub(super) struct SeenByCounts;
+
+impl Source for SeenByCounts {
+    type Key = MessageId;
+    type Value = i64;
+
+    async fn fetch(cx: &Cx, keys: &[MessageId]) -> Result<HashMap<MessageId, i64>> {
+        receipts::seen_by_counts(cx, keys).await
+    }
+}
+
+pub(super) struct Members;
+
+impl Source for Members {
+    type Key = (ConversationId, UserId);
+    type Value = Arc<Member>;
+
+    async fn fetch(cx: &Cx, keys: &[Self::Key]) -> Result<HashMap<Self::Key, Arc<Member>>> {
+        members::find_many(cx, keys).await
+    }
+}
+
+pub(super) struct MemberCounts;
+
+impl Source for MemberCounts {
+    type Key = ConversationId;
+    type Value = i64;
+
+    async fn fetch(cx: &Cx, keys: &[ConversationId]) -> Result<HashMap<ConversationId, i64>> {
+        members::counts(cx, keys).await
+    }
+}
+
+pub(super) struct MemberPages;
+
+impl Source for MemberPages {
+    type Key = (PageRequest<JoinPosition>, ConversationId);
+    type Value = Arc<Page<Member>>;
+
+    async fn fetch(cx: &Cx, keys: &[Self::Key]) -> Result<HashMap<Self::Key, Self::Value>> {
+        let mut found = HashMap::with_capacity(keys.len());
+        for (request, ids) in by_request(keys) {
+            for (id, page) in members::pages(cx, &ids, request).await? {
+                found.insert((request.clone(), id), Arc::new(page));
+            }
+        }
+        Ok(found)
+    }
+}
+
+pub(super) struct Messages;
+
+impl Source for Messages {
+    type Key = MessageId;
+    type Value = Arc<Message>;
+
+    async fn fetch(cx: &Cx, keys: &[MessageId]) -> Result<HashMap<MessageId, Arc<Message>>> {
+        messages::find_many(cx, keys).await
+    }
+}
+
+pub(super) struct MessagePages;
+
+impl Source for MessagePages {
+    type Key = (PageRequest<i64>, ConversationId);
+    type Value = Arc<MessagePage>;
+
+    async fn fetch(cx: &Cx, keys: &[Self::Key]) -> Result<HashMap<Self::Key, Self::Value>> {
+        let mut found = HashMap::with_capacity(keys.len());
+        for (request, ids) in by_request(keys) {
+            for (id, page) in messages::pages(cx, &ids, request).await? {
+                found.insert((request.clone(), id), Arc::new(page));
+            }
+        }
+        Ok(found)
+    }
+}
+
+pub(super) struct Calls;
+
+impl Source for Calls {
+    type Key = CallId;
+    type Value = Arc<Call>;
+
+    async fn fetch(cx: &Cx, keys: &[CallId]) -> Result<HashMap<CallId, Arc<Call>>> {
+        calls::find_many(cx, keys).await
+    }
+}
+
+/// What each page is of: one field of the document is one request.
+fn by_request<C: Eq + Hash, K: Copy>(
+    keys: &[(PageRequest<C>, K)],
+) -> HashMap<&PageRequest<C>, Vec<K>> {
+    let mut ids: HashMap<_, Vec<_>> = HashMap::new();
+    for (request, id) in keys {
+        ids.entry(request).or_default().push(*id);
+    }
+    ids
+}
