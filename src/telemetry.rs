@@ -17,6 +17,9 @@ const STATEMENT_CRATES: [&str; 2] = ["sqlx", "sea_orm"];
 /// Starts logging what `directives` let through (as in [`crate::config::Config::log_level`]),
 /// records of the `log` crate included. A second call in a process changes nothing, so tests may
 /// start several servers.
+///
+/// # Panics
+/// For directives that the configuration would refuse.
 pub fn init(format: LogFormat, directives: &str) {
     let is_terminal = io::stdout().is_terminal();
     // The only failure is a logger that is there already.

@@ -1,16 +1,20 @@
 //! A node: the real binary, with the settings of an operator who limits nobody.
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
 use crate::{PATIENCE, Result};
+
+#[path = "../../tests/api/harness/address.rs"]
+mod address;
+
+use address::free_address;
 
 /// How often a node that comes or goes is looked at.
 const LOOK: Duration = Duration::from_millis(2);
@@ -109,15 +113,4 @@ impl Drop for Node {
             let _ = child.wait();
         }
     }
-}
-
-/// A free address, below the ports that outgoing connections get.
-fn free_address() -> SocketAddr {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = u16::try_from(std::process::id() % 6_000).expect("it fits") + 12_000;
-    (0..2_000)
-        .map(|_| first + NEXT.fetch_add(1, Ordering::Relaxed))
-        .map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
-        .find(|address| TcpListener::bind(address).is_ok())
-        .expect("one of 2,000 ports is free")
 }

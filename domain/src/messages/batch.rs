@@ -122,40 +122,31 @@ pub(super) enum Outcome {
 /// Sends messages; the outcomes are in their order.
 pub(super) async fn settle(handles: &Handles, sends: &[Outgoing]) -> Vec<Outcome> {
     let until = Instant::now() + TRY_AGAIN;
-    let mut outcomes: Vec<Option<Outcome>> = sends.iter().map(|_| None).collect();
-    let mut sent = Ok(Vec::new());
-    if let Some(texts) = &handles.sends.texts {
-        sent = in_one_statement(handles, texts, sends).await;
-    }
-    let tried = sent.as_ref().map_or(Tried::Before, |_| Tried::Never);
-    match sent {
-        Ok(sent) => {
-            for (index, message) in sent {
-                outcomes[index] = Some(Outcome::Answer(Ok(message)));
+    let (mut sent, tried) = match &handles.sends.texts {
+        None => (HashMap::new(), Tried::Never),
+        Some(texts) => match in_one_statement(handles, texts, sends).await {
+            Ok(sent) => (sent, Tried::Never),
+            Err(error) => {
+                tracing::debug!(%error, "sending in one statement failed; trying again");
+                (HashMap::new(), Tried::Before)
             }
-        }
-        Err(error) => tracing::debug!(%error, "sending in one statement failed; trying again"),
-    }
-    let open = sends
-        .iter()
-        .zip(&outcomes)
-        .filter(|(_, known)| known.is_none());
-    let open: Vec<&Outgoing> = open.map(|(send, _)| send).collect();
-    let mut found = Vec::new();
-    if !open.is_empty() {
-        let id = |send: &Outgoing| send.new.conversation_id;
-        let held = if sends.iter().all(|send| id(send) == id(&sends[0])) {
-            Held::Wait
-        } else {
-            Held::PassOver
-        };
-        found = in_transactions(handles, &open, (held, tried), until).await;
-    }
-    let mut found = found.into_iter();
-    let outcomes = outcomes.into_iter();
-    outcomes
-        .filter_map(|known| known.or_else(|| found.next()))
-        .collect()
+        },
+    };
+    let open = sends.iter().filter(|send| !sent.contains_key(&send.id));
+    let open: Vec<&Outgoing> = open.collect();
+    let id = |send: &Outgoing| send.new.conversation_id;
+    let held = if sends.iter().all(|send| id(send) == id(&sends[0])) {
+        Held::Wait
+    } else {
+        Held::PassOver
+    };
+    let settled = in_transactions(handles, &open, held, tried, until).await;
+    let mut settled = settled.into_iter();
+    let outcomes = sends.iter().map(|send| match sent.remove(&send.id) {
+        Some(message) => Some(Outcome::Answer(Ok(message))),
+        None => settled.next(),
+    });
+    outcomes.flatten().collect()
 }
 
 /// Whether a send was tried before, and its message may be there.
@@ -172,7 +163,7 @@ async fn in_one_statement(
     handles: &Handles,
     texts: &Texts,
     sends: &[Outgoing],
-) -> Result<Vec<(usize, Arc<Message>)>> {
+) -> Result<HashMap<MessageId, Arc<Message>>> {
     let now = handles.clock.now();
     let statement = match sends {
         [send] => texts.one(send, now),
@@ -188,9 +179,9 @@ async fn in_one_statement(
             };
             let message = Arc::new(sends[index].message(place, row.try_get("", "stamp")?));
             let event = sends[index].event(&message);
-            Ok(((index, message), event))
+            Ok(((message.id, message), event))
         });
-        let made: Result<(Vec<_>, Vec<_>)> = rows.collect();
+        let made: Result<(HashMap<_, _>, Vec<_>)> = rows.collect();
         made
     };
     handles.write_in_one(statement, made).await
@@ -200,9 +191,13 @@ async fn in_one_statement(
 async fn in_transactions(
     handles: &Handles,
     sends: &[&Outgoing],
-    (held, tried): (Held, Tried),
+    held: Held,
+    tried: Tried,
     until: Instant,
 ) -> Vec<Outcome> {
+    if sends.is_empty() {
+        return Vec::new();
+    }
     let error = match twice(handles, sends, held, tried).await {
         Ok(outcomes) => return outcomes,
         Err(error) => error,

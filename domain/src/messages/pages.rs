@@ -64,7 +64,7 @@ impl FromQueryResult for Sent {
     }
 }
 
-/// What pages are read by, in the order of [`Sent`]. Written out, because putting it together anew
+/// The columns of a page, in the order of [`Sent`]. Written out, because putting it together anew
 /// for each page took as long as reading a dozen messages.
 const COLUMNS: &str = r#"
 m."id", m."conversation_id", m."seq", m."sender_id", m."client_message_id", m."digest", m."text",
@@ -86,38 +86,37 @@ fn statement(backend: DbBackend, ids: &[ConversationId], request: &PageRequest<i
         }
     }
     let list = values.len() + 1;
-    let page_of = |id: &str, columns: &str| {
-        format!(
-            r#"SELECT {columns} FROM "messages" m
-WHERE m."conversation_id" = {id}{bounds} ORDER BY m."seq" {order} LIMIT"#
-        )
+    // Of the conversation that `id` stands for.
+    let part = |id: &str, rows: &str| {
+        format!(r#"m."conversation_id" = {id}{bounds} ORDER BY m."seq" {order} LIMIT {rows}"#)
     };
     let senders = r#"LEFT JOIN "users" u ON u."id" = m."sender_id""#;
     let sql = match (ids, backend) {
         ([id], _) => {
             values.push((*id).into());
-            format!(
-                r#"SELECT {COLUMNS} FROM "messages" m {senders}
-WHERE m."conversation_id" = ${list}{bounds} ORDER BY m."seq" {order} LIMIT $1"#
-            )
+            let part = part(&format!("${list}"), "$1");
+            format!(r#"SELECT {COLUMNS} FROM "messages" m {senders} WHERE {part}"#)
         }
         (ids, DbBackend::Postgres) => {
             values.push(uuids(ids.iter().map(|id| id.0)));
-            let page = page_of(r#"asked."id""#, "*");
+            let part = part(r#"asked."id""#, "$1");
             format!(
-                r#"SELECT {COLUMNS} FROM unnest(${list}) asked("id")
-CROSS JOIN LATERAL ({page} $1) m {senders} ORDER BY m."conversation_id", m."seq" {order}"#
+                r#"
+SELECT {COLUMNS} FROM unnest(${list}) asked("id")
+CROSS JOIN LATERAL (SELECT * FROM "messages" m WHERE {part}) m {senders}
+ORDER BY m."conversation_id", m."seq" {order}"#
             )
         }
         // Others know no LATERAL: a page reaches to the last of its rows, if there are so many.
         (ids, _) => {
             values.push(json_list(ids.iter().map(|id| json!(id.0.simple()))));
             let id = r#"unhex(asked."value")"#;
-            let last = page_of(id, r#"m."seq""#);
+            let last = part(id, "1 OFFSET $1 - 1");
             format!(
-                r#"SELECT {COLUMNS} FROM json_each(${list}) asked CROSS JOIN "messages" m {senders}
+                r#"
+SELECT {COLUMNS} FROM json_each(${list}) asked CROSS JOIN "messages" m {senders}
 WHERE m."conversation_id" = {id}{bounds}
-  AND m."seq" {reaches} coalesce(({last} 1 OFFSET $1 - 1), {no_bound})
+  AND m."seq" {reaches} coalesce((SELECT m."seq" FROM "messages" m WHERE {last}), {no_bound})
 ORDER BY m."conversation_id", m."seq" {order}"#
             )
         }

@@ -172,7 +172,7 @@ WITH sends AS MATERIALIZED (
     SELECT "id", "conversation_id", "seq", "sender_id", nullif("key", ''), nullif("digest", ''), "text", "at", {stamp}
     FROM new
 )
-SELECT "index", "seq", "at" AS "created_at", {stamp} AS "stamp" FROM new
+SELECT "index", "seq", "at" AS "created_at", {stamp} AS "stamp" FROM new ORDER BY "index"
 "#
     )
 }

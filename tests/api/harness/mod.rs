@@ -1,5 +1,6 @@
 //! What tests stand on: private servers, nodes in this process, and people.
 
+pub(crate) mod address;
 pub(crate) mod app;
 pub(crate) mod caller;
 pub(crate) mod clients;

@@ -1,10 +1,9 @@
 //! A node as a process of its own, as an operator runs it.
 
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -13,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
 use super::PATIENCE;
+use super::address::free_address;
 use super::clients::Http;
 use super::people::{Node, Person};
 
@@ -165,16 +165,4 @@ impl Drop for Process {
             let _ = child.wait();
         }
     }
-}
-
-/// An address that stays free while the node is down: below the ports that outgoing connections
-/// get, and beside those of the harness' servers.
-fn free_address() -> SocketAddr {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = u16::try_from(std::process::id() % 6_000).expect("it fits") + 12_000;
-    (0..2_000)
-        .map(|_| first + NEXT.fetch_add(1, Ordering::Relaxed))
-        .map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
-        .find(|address| TcpListener::bind(address).is_ok())
-        .expect("one of 2,000 ports is free")
 }
