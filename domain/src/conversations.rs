@@ -13,7 +13,7 @@ use sea_orm::{
 use crate::access::Membership;
 use crate::bus::UserNotice;
 use crate::clock::new_id;
-use crate::cx::Tx;
+use crate::cx::{Handles, Tx};
 use crate::db::in_list;
 use crate::error::is_unique_violation;
 use crate::members::{self, Role};
@@ -184,12 +184,22 @@ async fn found(
     Ok(())
 }
 
-/// A conversation the actor is in.
+/// A conversation the actor is in or was in a second ago at most, and as it was then. For
+/// whoever needs its id, its kind, and what is read by these.
 ///
 /// # Errors
 /// [`Error::NotFound`] for any other.
-pub async fn get(cx: &Cx, id: ConversationId) -> Result<Conversation> {
-    Ok(Membership::prove(cx, id).await?.conversation)
+pub async fn get_lately(cx: &Cx, id: ConversationId) -> Result<Arc<Conversation>> {
+    let claim = (id, cx.signed_in()?.user.id);
+    let Handles { bus, clock, .. } = cx.handles();
+    let (recent, uptime) = (bus.recent_memberships(), clock.uptime());
+    if let Some(known) = recent.find(&claim, uptime) {
+        return Ok(known);
+    }
+    let reading = recent.reading(uptime);
+    let conversation = Arc::new(Membership::prove(cx, id).await?.conversation);
+    recent.keep(&reading, claim, Arc::clone(&conversation));
+    Ok(conversation)
 }
 
 /// A conversation the actor is in, by its slug.

@@ -52,16 +52,16 @@ pub enum EventKind {
 }
 
 impl Event {
-    /// Whether it changed who is a member or what members may do.
-    pub(crate) fn changes_members(&self) -> bool {
+    /// Whose membership began, ended or changed by it.
+    pub(crate) fn changed_member(&self) -> Option<UserId> {
         match self.kind {
-            EventKind::MemberJoined(_)
-            | EventKind::MemberLeft(_)
-            | EventKind::MemberRoleChanged(_) => true,
+            EventKind::MemberJoined(user_id)
+            | EventKind::MemberLeft(user_id)
+            | EventKind::MemberRoleChanged(user_id) => Some(user_id),
             EventKind::MessageSent(_)
             | EventKind::MessageEdited(_)
             | EventKind::MessageDeleted(_)
-            | EventKind::CallEnded(_) => false,
+            | EventKind::CallEnded(_) => None,
         }
     }
 

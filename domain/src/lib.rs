@@ -38,6 +38,7 @@ mod passwords;
 pub mod presence;
 mod proofs;
 pub mod receipts;
+mod recent;
 pub mod sessions;
 mod stamps;
 mod tokens;

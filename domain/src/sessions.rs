@@ -4,8 +4,6 @@
 //! first use; for a grace period it is honoured again, because the answer to that use may
 //! have been lost. Later use means that two hold it: the session is ended.
 
-mod recent;
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,8 +19,6 @@ use crate::tokens::{AccessToken, new_refresh_token, refresh_token_hash};
 use crate::users::{self, Identifier, User};
 use crate::{Cx, Domain, Error, Result, presence};
 
-pub(crate) use self::recent::{Known, Recent};
-
 /// Longest refresh token worth hashing, in bytes; ours have 43.
 const REFRESH_TOKEN_BYTES: usize = 128;
 
@@ -35,6 +31,13 @@ pub struct SignedIn {
     pub session_id: SessionId,
     /// When the access token, or before it the session, expires.
     pub expires_at: Timestamp,
+}
+
+/// A session that was not ended when it was read, and its user.
+#[derive(Clone)]
+pub(crate) struct Known {
+    pub(crate) user: Arc<User>,
+    expires_at: Timestamp,
 }
 
 /// The secrets of a session that was opened or renewed, and a context to go on in.
@@ -73,7 +76,7 @@ impl Domain {
         let token = self.0.access_tokens.check(token, now);
         let token = token.map_err(Error::Unauthenticated)?;
         let (recent, uptime) = (self.0.bus.recent_sessions(), self.0.clock.uptime());
-        if let Some(known) = recent.find(token.session_id, uptime)
+        if let Some(known) = recent.find(&token.session_id, uptime)
             && known.user.id == token.user_id
             && known.expires_at > now
         {

@@ -1,10 +1,15 @@
 //! What is open on this node, and how news reaches it: whatever was committed here, and what
 //! other nodes tell.
 
+use std::sync::Arc;
+
 use backchannel_entities::{ConversationId, SessionId, UserId};
 
+use crate::conversations::Conversation;
 use crate::event::EventKind;
-use crate::sessions::Recent;
+use crate::proofs::Claim;
+use crate::recent::Recent;
+use crate::sessions::Known;
 
 use super::hub::Hub;
 use super::receipts::{Advance, Missed};
@@ -16,22 +21,42 @@ use super::viewer::Viewer;
 use super::watched::Watched;
 use super::{News, SessionEnding};
 
-/// Everything open on this node.
-#[derive(Default)]
+/// Most sessions and memberships kept, of those read lately.
+const RECENT: usize = 4_096;
+
+/// Everything open on this node, and what was read here lately.
 pub(super) struct Local {
     pub(super) hubs: Registry<ConversationId, Hub>,
     pub(super) viewers: Registry<UserId, Viewer>,
     pub(super) users: Registry<UserId, UserHub>,
     pub(super) watched: Registry<UserId, Watched>,
     pub(super) sessions: Registry<SessionId, SessionEnding>,
-    pub(super) recent_sessions: Recent,
+    pub(super) recent_sessions: Recent<SessionId, Known>,
+    pub(super) recent_memberships: Recent<Claim, Arc<Conversation>>,
     pub(super) missed: Missed,
     pub(super) pace: Pace,
+}
+
+impl Default for Local {
+    fn default() -> Self {
+        Self {
+            hubs: Registry::default(),
+            viewers: Registry::default(),
+            users: Registry::default(),
+            watched: Registry::default(),
+            sessions: Registry::default(),
+            recent_sessions: Recent::new(RECENT),
+            recent_memberships: Recent::new(RECENT),
+            missed: Missed::default(),
+            pace: Pace::default(),
+        }
+    }
 }
 
 impl Local {
     /// Takes what this node has committed.
     pub(super) fn publish(&self, news: News) {
+        self.change_memberships(&news.changed_memberships());
         for event in news.events {
             if let (EventKind::MessageSent(_), Some(sender)) = (&event.kind, event.actor_id) {
                 self.pace.sent(event.conversation_id, sender);
@@ -66,6 +91,7 @@ impl Local {
             Told::Missed(since) => self.missed.ask(since),
             Told::User(id, notice) => self.tell_user(id, notice),
             Told::SessionEnded(id) => self.end_session(id),
+            Told::MembershipsChanged(claims) => self.change_memberships(&claims),
         }
     }
 
@@ -102,14 +128,21 @@ impl Local {
                 self.users.get(&id).inspect(|hub| hub.tell(notice));
             }
             UserNotice::Settings => {
-                self.recent_sessions.forget_user(id);
+                self.recent_sessions
+                    .forget_where(|known| known.user.id == id);
                 self.users.get(&id).inspect(|hub| hub.tell(notice));
             }
         }
     }
 
+    fn change_memberships(&self, claims: &[Claim]) {
+        for claim in claims {
+            self.recent_memberships.forget(claim);
+        }
+    }
+
     pub(super) fn end_session(&self, id: SessionId) {
-        self.recent_sessions.forget(id);
+        self.recent_sessions.forget(&id);
         self.sessions.get(&id).inspect(|ending| ending.0.cancel());
     }
 

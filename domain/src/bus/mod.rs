@@ -37,10 +37,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Result;
 use crate::clock::Clock;
+use crate::conversations::Conversation;
 use crate::db::{Db, as_upkeep};
 use crate::event::Event;
 use crate::feed::Reader;
-use crate::sessions::Recent;
+use crate::proofs::Claim;
+use crate::recent::Recent;
+use crate::sessions::Known;
 use crate::stamps::Snapshot;
 
 use self::local::Local;
@@ -90,6 +93,16 @@ pub(crate) struct News {
     pub(crate) notices: Vec<(UserId, UserNotice)>,
     pub(crate) advances: Vec<(ConversationId, Advance)>,
     pub(crate) ended: Vec<SessionId>,
+}
+
+impl News {
+    fn changed_memberships(&self) -> Vec<Claim> {
+        let claims = self.events.iter().filter_map(|event| {
+            let user_id = event.changed_member()?;
+            Some((event.conversation_id, user_id))
+        });
+        claims.collect()
+    }
 }
 
 impl Ends {
@@ -155,6 +168,7 @@ impl Bus {
             for id in &news.ended {
                 redis.tell_session_ended(*id);
             }
+            redis.tell_memberships_changed(&news.changed_memberships());
         }
         self.0.local.publish(news);
     }
@@ -230,8 +244,13 @@ impl Bus {
     }
 
     /// The sessions read lately, which go when somebody tells of their end.
-    pub(crate) fn recent_sessions(&self) -> &Recent {
+    pub(crate) fn recent_sessions(&self) -> &Recent<SessionId, Known> {
         &self.0.local.recent_sessions
+    }
+
+    /// The memberships read lately, which go when somebody tells of a change.
+    pub(crate) fn recent_memberships(&self) -> &Recent<Claim, Arc<Conversation>> {
+        &self.0.local.recent_memberships
     }
 
     pub(crate) fn redis_connected(&self) -> Option<bool> {

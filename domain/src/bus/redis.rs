@@ -15,10 +15,11 @@ use serde::Serialize;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use crate::proofs::Claim;
 use crate::{Error, Result};
 
 use super::local::Local;
-use super::topic::{MISSED, SESSIONS, Told, Topic};
+use super::topic::{MEMBERSHIPS, MISSED, SESSIONS, Told, Topic};
 
 /// Hints and changes of interest waiting for the connection. Hints beyond are dropped:
 /// the sweep makes up for them.
@@ -109,6 +110,15 @@ impl Redis {
 
     pub(super) fn tell_session_ended(&self, id: SessionId) {
         self.publish(SESSIONS.to_owned(), id.to_string());
+    }
+
+    pub(super) fn tell_memberships_changed(&self, claims: &[Claim]) {
+        // One that goes past a node is believed there for a second at most.
+        if !claims.is_empty()
+            && let Ok(payload) = serde_json::to_string(claims)
+        {
+            self.publish(MEMBERSHIPS.to_owned(), payload);
+        }
     }
 
     /// Asks all nodes to read the marks made since then.
@@ -207,7 +217,9 @@ impl Carrier {
             .client
             .get_multiplexed_async_connection_with_config(&config)
             .await?;
-        connection.subscribe(&[SESSIONS, MISSED]).await?;
+        connection
+            .subscribe(&[SESSIONS, MEMBERSHIPS, MISSED])
+            .await?;
         for topics in self.local.topics().chunks(BATCH) {
             connection.subscribe(channels(topics.iter())).await?;
         }

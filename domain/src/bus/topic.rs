@@ -9,9 +9,13 @@ use uuid::Uuid;
 use super::receipts::Advance;
 use super::typing::TypingNotice;
 use crate::presence::Presence;
+use crate::proofs::Claim;
 
 /// The channel of ended sessions, to which every node listens.
 pub(super) const SESSIONS: &str = "backchannel:sessions";
+
+/// The channel of memberships that have begun, ended or changed, to which every node listens.
+pub(super) const MEMBERSHIPS: &str = "backchannel:memberships";
 
 /// The channel on which a node says that it could not tell of marks, to which every node
 /// listens.
@@ -70,6 +74,7 @@ pub(super) enum Told {
     Conversation(ConversationId, ConversationNotice),
     User(UserId, UserNotice),
     SessionEnded(SessionId),
+    MembershipsChanged(Vec<Claim>),
     /// Marks from then on may not have been told.
     Missed(Timestamp),
 }
@@ -84,6 +89,9 @@ impl Told {
         if channel == SESSIONS {
             let id = Uuid::try_parse_ascii(payload).ok()?;
             Some(Self::SessionEnded(SessionId(id)))
+        } else if channel == MEMBERSHIPS {
+            let claims = serde_json::from_slice(payload).ok();
+            claims.map(Self::MembershipsChanged)
         } else if channel == MISSED {
             serde_json::from_slice(payload).ok().map(Self::Missed)
         } else if let Some(id) = channel.strip_prefix(CONVERSATION) {

@@ -114,6 +114,53 @@ async fn a_session_in_use_is_refused(from: &App, on: &App) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_removed_reads_nothing_more_on_every_node_within_a_second() {
+    let cluster = Cluster::up().await;
+    a_former_member_is_refused(&cluster.a, &cluster.b).await;
+    cluster.down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_removed_reads_nothing_more_within_a_second_though_its_hint_is_lost() {
+    let (cluster, silent) = Cluster::with_a_silent_node().await;
+    a_former_member_is_refused(&silent, &cluster.b).await;
+    silent.finish().await;
+    cluster.down().await;
+}
+
+async fn a_former_member_is_refused(from: &App, on: &App) {
+    const PAGE: &str =
+        "query($id: ID!) { conversation(id: $id) { messages(last: 1) { nodes { text } } } }";
+    let [ann, bob] = from.people(["Ann", "Bob"]).await;
+    let room = ann.makes_group("Removal", &[]).await;
+    let page = || json!({ "id": room.id });
+    let elsewhere = bob.on(on);
+    for tenth in 0..5 {
+        ann.adds(&room, &[&bob]).await;
+        // Each time at another moment since the membership was last read there.
+        elsewhere.asks(PAGE, page()).await;
+        sleep(Duration::from_millis(100 * tenth)).await;
+        elsewhere.asks(PAGE, page()).await;
+        bob.asks(PAGE, page()).await;
+
+        ann.removes(&room, &bob).await;
+        let answered = Instant::now();
+        assert_eq!(bob.is_refused(PAGE, page()).await, "NOT_FOUND");
+        loop {
+            let began = answered.elapsed();
+            let answer = elsewhere.request(PAGE, page()).await.json();
+            if answer["data"]["conversation"].is_null() {
+                assert_eq!(code(&answer), "NOT_FOUND");
+                break;
+            }
+            assert!(began < AT_ONCE, "answered {began:?} after the removal");
+        }
+        let still = elsewhere.is_refused(PAGE, page()).await;
+        assert_eq!(still, "NOT_FOUND");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_spent_refresh_token_used_late_ends_its_family_on_every_node() {
     let cluster = Cluster::up().await;
     a_stolen_family_ends_everywhere(&cluster).await;

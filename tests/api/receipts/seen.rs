@@ -89,7 +89,7 @@ on_both! {
         }
         bob.reads(&room, 50).await;
         cleo.reads(&room, 25).await;
-        let query = |of: &str| format!("query($id: ID!) {{ conversation(id: $id) {{
+        let query = |of: &str| format!("query($id: ID!) {{ conversation(id: $id) {{ lastSeq
             messages(last: 50) {{ nodes {{ seq {of} }} }} }} }}");
         let cost = async |of: &str| {
             app.domain.statements().record();
