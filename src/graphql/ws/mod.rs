@@ -5,7 +5,8 @@
 //! 2. [`connection`] sees a socket through, in one task: a greeting, service, a close.
 //! 3. [`greeting`]: `connection_init` within ten seconds, with a good token or none.
 //! 4. [`serving`]: messages in, results out, and whatever ends it.
-//! 5. [`protocol`] is the messages and the close codes; nothing else knows their spelling.
+//! 5. [`socket`] is read when there may be something to read.
+//! 6. [`protocol`] is the messages and the close codes; nothing else knows their spelling.
 //!
 //! Bounds: a user has so many sockets ([`seats`]); each is read at a certain pace ([`pace`]);
 //! greetings, and the streams of all doors, begin in turns (`domain`'s `admission`).
@@ -21,6 +22,7 @@ mod pace;
 mod protocol;
 mod seats;
 mod serving;
+mod socket;
 
 pub(crate) use seats::Seats;
 

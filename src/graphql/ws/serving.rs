@@ -20,6 +20,7 @@ use super::connection::{Stop, incoming, write};
 use super::greeting::renew;
 use super::pace::Pace;
 use super::protocol::{self, About, Close, Incoming};
+use super::socket::Socket;
 
 /// How often a peer is pinged, and how many pings it may leave unanswered: a dead one is
 /// gone after at most a minute.
@@ -40,7 +41,7 @@ type Outputs = Abortable<BoxStream<'static, Output>>;
 
 /// A greeted socket.
 pub(super) struct Serving<'a> {
-    socket: &'a mut WebSocket,
+    socket: Socket<'a>,
     state: State,
     cx: Cx,
     outputs: SelectAll<Outputs>,
@@ -57,7 +58,7 @@ impl<'a> Serving<'a> {
     pub(super) fn new(socket: &'a mut WebSocket, state: State, cx: Cx, pace: Pace) -> Self {
         let (outputs, running) = (SelectAll::new(), HashMap::new());
         Self {
-            socket,
+            socket: Socket::new(socket),
             state,
             cx,
             outputs,
@@ -76,6 +77,7 @@ impl<'a> Serving<'a> {
         let mut pings = FuturesUnordered::from_iter([sleep(PING)]);
         loop {
             let next = async {
+                self.socket.may_have_come().await;
                 self.pace.keep().await;
                 self.socket.recv().await
             };
@@ -155,7 +157,7 @@ impl<'a> Serving<'a> {
     ) -> Result<(), Stop> {
         tokio::select! {
             biased;
-            written = write(self.socket, messages) => written,
+            written = write(self.socket.inner, messages) => written,
             Some(reason) = ended.next() => Err(close_for(reason).into()),
         }
     }
