@@ -94,7 +94,7 @@ impl Node {
     /// Opens a subscription, which begins when it is first asked for something.
     pub(crate) fn subscribe(&self, person: &Person, request: GraphQlRequest) -> Answers {
         let operation = self.api.prepare(request).expect("the document is good");
-        self.api.subscribe(operation, person.cx.clone())
+        self.api.subscribe(operation, person.cx.clone()).boxed()
     }
 
     /// The data of the answer to a request of somebody's.

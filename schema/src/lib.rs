@@ -56,7 +56,7 @@ use async_graphql::{
 };
 use backchannel_domain::Cx;
 use backchannel_domain::admission::Admission;
-use futures_util::stream::BoxStream;
+use futures_util::Stream;
 use tokio::task::unconstrained;
 
 pub use answer::{Answer, Encoded, is_request_error, to_json};
@@ -214,7 +214,11 @@ impl Api {
     }
 
     /// Runs a subscription.
-    pub fn subscribe(&self, operation: Operation, cx: Cx) -> BoxStream<'static, Answer> {
+    pub fn subscribe(
+        &self,
+        operation: Operation,
+        cx: Cx,
+    ) -> impl Stream<Item = Answer> + Send + use<> {
         streaming::answers(self, operation, cx)
     }
 }

@@ -18,9 +18,10 @@ use std::option;
 use std::sync::{Arc, Mutex};
 
 use async_graphql::{Context, Name, Response, Value, Variables};
+use async_stream::stream;
 use backchannel_domain::Cx;
 use futures_util::future::BoxFuture;
-use futures_util::stream::{self, BoxStream, Stream, StreamExt as _};
+use futures_util::stream::{BoxStream, Iter, Stream, StreamExt as _, iter};
 use tokio::task::unconstrained;
 
 use crate::answer::Answer;
@@ -51,7 +52,7 @@ struct Present(Shared);
 pub(crate) async fn each<E, S>(
     ctx: &Context<'_>,
     open: impl Future<Output = Result<S>>,
-) -> Result<stream::Iter<option::IntoIter<Arc<E>>>>
+) -> Result<Iter<option::IntoIter<Arc<E>>>>
 where
     E: Send + Sync + 'static,
     S: Stream<Item = Arc<E>> + Send + 'static,
@@ -65,24 +66,28 @@ where
 pub(crate) async fn each_with_own<E, S>(
     ctx: &Context<'_>,
     open: impl Future<Output = Result<S>>,
-) -> Result<stream::Iter<option::IntoIter<Arc<E>>>>
+) -> Result<Iter<option::IntoIter<Arc<E>>>>
 where
     E: Send + Sync + 'static,
     S: Stream<Item = (Arc<E>, Box<str>)> + Send + 'static,
 {
     if let Some(Present(event)) = ctx.data_opt() {
         let event = Arc::clone(event).downcast();
-        return Ok(stream::iter(event.ok()));
+        return Ok(iter(event.ok()));
     }
     let events = open.await?;
     let deliveries = events.map(|(event, own)| Delivery { event, own });
     let Opening(opening) = ctx.data_unchecked();
     *opening.lock().expect("no holder panics") = Some(deliveries.boxed());
-    Ok(stream::iter(None))
+    Ok(iter(None))
 }
 
 /// What a subscription has to say, until its events end.
-pub(crate) fn answers(api: &Api, operation: Operation, cx: Cx) -> BoxStream<'static, Answer> {
+pub(crate) fn answers(
+    api: &Api,
+    operation: Operation,
+    cx: Cx,
+) -> impl Stream<Item = Answer> + Send + use<> {
     let Operation {
         document,
         variables,
@@ -105,12 +110,12 @@ pub(crate) fn answers(api: &Api, operation: Operation, cx: Cx) -> BoxStream<'sta
             .collect(),
         cx,
     };
-    let streaming = (subscription, Stage::Opening(responses, slot, learning));
-    let answers = stream::unfold(streaming, |(subscription, mut stage)| async move {
-        let answer = subscription.next(&mut stage).await?;
-        Some((answer, (subscription, stage)))
-    });
-    answers.boxed()
+    let mut stage = Stage::Opening(responses, slot, learning);
+    stream! {
+        while let Some(answer) = subscription.next(&mut stage).await {
+            yield answer;
+        }
+    }
 }
 
 /// What is kept of a subscription's operation.

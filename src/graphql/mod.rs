@@ -26,8 +26,8 @@ use axum::extract::{self, Request, WebSocketUpgrade};
 use axum::response::Response;
 use backchannel_domain::Cx;
 use backchannel_schema::{Answer, Operation, OperationKind};
-use futures_util::StreamExt as _;
-use futures_util::stream::{self, BoxStream};
+use futures_util::future::Either;
+use futures_util::stream::{self, Stream};
 
 use crate::state::State;
 
@@ -40,10 +40,14 @@ const EXECUTION: Duration = Duration::from_secs(30);
 const KEEP_ALIVE: Duration = Duration::from_secs(12);
 
 /// What an operation has to say. One that is no subscription must answer in time.
-fn answers(state: &State, operation: Operation, cx: Cx) -> BoxStream<'static, Answer> {
+fn answers(
+    state: &State,
+    operation: Operation,
+    cx: Cx,
+) -> impl Stream<Item = Answer> + Send + use<> {
     let api = state.api().clone();
     if operation.kind == OperationKind::Subscription {
-        return api.subscribe(operation, cx);
+        return Either::Left(api.subscribe(operation, cx));
     }
     let execution = async move {
         let execution = api.execute(operation, cx);
@@ -51,7 +55,7 @@ fn answers(state: &State, operation: Operation, cx: Cx) -> BoxStream<'static, An
         let outcome = outcome.unwrap_or_else(|_| Refusal::timed_out().into_outcome());
         Answer::from(outcome)
     };
-    stream::once(execution).boxed()
+    Either::Right(stream::once(execution))
 }
 
 /// Takes every request for `/graphql`.

@@ -70,14 +70,14 @@ async fn authenticate(state: &State, token: Option<&str>) -> Result<(Cx, Ending)
 fn stream(state: State, operation: Operation, cx: Cx, ending: Ending) -> Body {
     let lasts = operation.kind == OperationKind::Subscription;
     let device = lasts.then(|| presence::hold(&cx)).flatten();
-    let mut answers = answers(&state, operation, cx);
+    let answers = answers(&state, operation, cx);
     let open = state.streams().token();
     Body::from_stream(stream! {
         let _open = open;
         let _device = device;
         yield Ok::<_, Infallible>(COMMENT);
         let ended = ending.ended();
-        tokio::pin!(ended);
+        tokio::pin!(ended, answers);
         loop {
             tokio::select! {
                 biased;

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
+use async_stream::stream;
 use axum::extract::ws::{Message, WebSocket};
 use backchannel_domain::Cx;
 use backchannel_schema::{Answer, GraphQlRequest, code, refusal};
 use futures_util::future::{BoxFuture, OptionFuture};
 use futures_util::stream::{AbortHandle, Abortable, BoxStream, FuturesUnordered, SelectAll};
-use futures_util::{FutureExt as _, StreamExt as _, stream};
+use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use tokio::time::sleep;
 
 use crate::graphql::answers;
@@ -71,10 +72,11 @@ impl<'a> Serving<'a> {
 
     /// Serves until something stops it.
     pub(super) async fn run(mut self, ending: &Ending) -> Result<Infallible, Stop> {
-        // In sets, which look at what they hold only when that was woken: all this is gone through
+        // In a set, which looks at what it holds only when that was woken: all this is gone through
         // for every event.
-        let mut ended = FuturesUnordered::from_iter([ending.ended()]);
-        let mut pings = FuturesUnordered::from_iter([sleep(PING)]);
+        let ended = ending.ended().map(Alarm::Ended);
+        let mut alarms = FuturesUnordered::from_iter([ended.left_future()]);
+        alarms.push(ping_is_due().right_future());
         loop {
             let next = async {
                 self.socket.may_have_come().await;
@@ -83,7 +85,13 @@ impl<'a> Serving<'a> {
             };
             let messages = tokio::select! {
                 biased;
-                Some(reason) = ended.next() => return Err(close_for(reason).into()),
+                Some(alarm) = alarms.next() => match alarm {
+                    Alarm::Ended(reason) => return Err(close_for(reason).into()),
+                    Alarm::PingIsDue => {
+                        alarms.push(ping_is_due().right_future());
+                        vec![self.ping()?]
+                    }
+                },
                 Some(renewed) = OptionFuture::from(self.renewal.as_mut()) => {
                     self.renewal = None;
                     vec![self.renewed(renewed?, ending)]
@@ -99,13 +107,9 @@ impl<'a> Serving<'a> {
                 Some(output) = self.outputs.next(), if !self.outputs.is_empty() => {
                     self.gather(output)
                 }
-                Some(()) = pings.next() => {
-                    pings.push(sleep(PING));
-                    vec![self.ping()?]
-                }
             };
             if !messages.is_empty() {
-                self.write_while_alive(messages, &mut ended).await?;
+                self.write_while_alive(messages, ending).await?;
             }
         }
     }
@@ -153,12 +157,16 @@ impl<'a> Serving<'a> {
     async fn write_while_alive(
         &mut self,
         messages: Vec<Message>,
-        ended: &mut FuturesUnordered<impl Future<Output = Reason>>,
+        ending: &Ending,
     ) -> Result<(), Stop> {
+        let ended = async {
+            // Boxed, as most writes end at once.
+            Box::pin(ending.ended()).await
+        };
         tokio::select! {
             biased;
             written = write(self.socket.inner, messages) => written,
-            Some(reason) = ended.next() => Err(close_for(reason).into()),
+            reason = ended => Err(close_for(reason).into()),
         }
     }
 
@@ -209,6 +217,17 @@ impl<'a> Serving<'a> {
     }
 }
 
+/// What comes at its time, whatever peer and operations do.
+enum Alarm {
+    Ended(Reason),
+    PingIsDue,
+}
+
+async fn ping_is_due() -> Alarm {
+    sleep(PING).await;
+    Alarm::PingIsDue
+}
+
 fn close_for(reason: Reason) -> Close {
     match reason {
         Reason::SessionEnded => Close::Forbidden("The session has ended"),
@@ -218,21 +237,25 @@ fn close_for(reason: Reason) -> Close {
 }
 
 /// What an operation has to say, as messages; `complete` follows unless an `error` ended it.
-fn outputs(id: String, answers: BoxStream<'static, Answer>) -> BoxStream<'static, Output> {
+fn outputs(
+    id: String,
+    answers: impl Stream<Item = Answer> + Send + 'static,
+) -> BoxStream<'static, Output> {
     let about = About::new(&id);
-    stream::unfold(Some((id, about, answers)), |operation| async move {
-        let (id, about, mut answers) = operation?;
-        let (message, last) = match answers.next().await {
-            Some(answer) => about.answer(&answer),
-            None => (about.complete(), true),
-        };
-        Some(if last {
-            let id = Some(id);
-            (Output { id, message }, None)
-        } else {
-            let output = Output { id: None, message };
-            (output, Some((id, about, answers)))
-        })
-    })
-    .boxed()
+    // All in one place of memory: it is gone through for every event.
+    let outputs = stream! {
+        tokio::pin!(answers);
+        loop {
+            let (message, last) = match answers.next().await {
+                Some(answer) => about.answer(&answer),
+                None => (about.complete(), true),
+            };
+            if last {
+                yield Output { id: Some(id), message };
+                return;
+            }
+            yield Output { id: None, message };
+        }
+    };
+    outputs.boxed()
 }
