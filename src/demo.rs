@@ -60,7 +60,7 @@ pub async fn fill(domain: &Domain) -> Result<String> {
     }
     let mut people = Vec::with_capacity(PEOPLE.len());
     for (name, email) in PEOPLE {
-        let new = NewUser::parse(Some(email.to_owned()), None, PASSWORD.to_owned(), name)?;
+        let new = NewUser::parse(domain, Some(email), None, PASSWORD.to_owned(), name)?;
         let nobody = domain.anonymous(Unauthenticated::NoToken);
         people.push(users::register(&nobody, new).await?.cx);
     }

@@ -151,6 +151,7 @@ fn settings(config: &Config, jwt_secret: &Secret) -> Settings {
         access_token_lifetime: config.jwt_access_expires_in,
         refresh_token_lifetime: config.jwt_refresh_expires_in,
         refresh_grace: config.refresh_grace,
+        default_region: config.default_region,
         turn: Turn {
             urls: config.turn_urls.clone(),
             secret: config

@@ -67,6 +67,7 @@ impl Node {
             access_token_lifetime: HALF_A_DAY,
             refresh_token_lifetime: HALF_A_DAY,
             refresh_grace: Duration::from_secs(30),
+            default_region: None,
             turn: Turn::default(),
         };
         let domain = runtime.block_on(Domain::start(settings, Clock::default()));

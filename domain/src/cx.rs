@@ -18,6 +18,7 @@ use crate::error::Unauthenticated;
 use crate::event::Event;
 use crate::messages::SendQueue;
 use crate::passwords::Passwords;
+use crate::phones::Region;
 use crate::presence::{self, Devices};
 use crate::proofs::Proofs;
 use crate::sessions::SignedIn;
@@ -43,6 +44,8 @@ pub struct Settings {
     pub refresh_token_lifetime: Duration,
     /// How long a spent refresh token is honoured again.
     pub refresh_grace: Duration,
+    /// The country of phone numbers that are given without one.
+    pub default_region: Option<Region>,
     /// Servers that help the devices of a call to reach each other.
     pub turn: calls::Turn,
 }
@@ -221,6 +224,14 @@ impl Cx {
         match &self.actor {
             Actor::User(signed_in) => Ok(signed_in),
             Actor::Anonymous(because) => Err(Error::Unauthenticated(*because)),
+        }
+    }
+
+    /// The same node, with somebody who acts there.
+    pub(crate) fn acting_as(&self, signed_in: SignedIn) -> Self {
+        Self {
+            domain: self.domain.clone(),
+            actor: Actor::User(Arc::new(signed_in)),
         }
     }
 

@@ -8,6 +8,18 @@ pub const TEXT_CHARS: usize = 4_000;
 pub const NAME_CHARS: usize = 100;
 /// Longest text of a presence, in characters.
 pub const PRESENCE_TEXT_CHARS: usize = 140;
+/// Longest bio, in characters.
+pub const BIO_CHARS: usize = 500;
+/// Fewest and most characters of a username.
+pub const USERNAME_CHARS: std::ops::RangeInclusive<usize> = 3..=32;
+/// Longest URL, in bytes.
+pub const URL_BYTES: usize = 2_048;
+/// Longest language tag, in bytes (RFC 5646, section 4.4.1).
+pub const LANGUAGE_TAG_BYTES: usize = 35;
+/// Longest name that a client gives itself, in bytes.
+pub const CLIENT_NAME_BYTES: usize = 64;
+/// Longest JSON that a client keeps for a user, in bytes.
+pub const PREFERENCES_BYTES: usize = 16_384;
 /// Longest slug, in characters.
 pub const SLUG_CHARS: usize = 64;
 /// Longest idempotency key, in bytes.
@@ -79,6 +91,90 @@ pub(crate) fn presence_text(field: &'static str, value: &str) -> Result<Option<S
         return Err(Error::bad_input(field, message));
     }
     Ok(Some(value.to_owned()).filter(|value| !value.is_empty()))
+}
+
+/// What a user says about themselves: trimmed, at most [`BIO_CHARS`], line breaks among them.
+pub(crate) fn bio(field: &'static str, value: &str) -> Result<String> {
+    let value = value.trim();
+    if value.is_empty() || value.chars().count() > BIO_CHARS {
+        let message = format!("must have 1 to {BIO_CHARS} characters; null takes it away");
+        return Err(Error::bad_input(field, message));
+    }
+    if value.chars().any(|c| c.is_control() && c != '\n') {
+        let message = "must not contain control characters but line breaks";
+        return Err(Error::bad_input(field, message));
+    }
+    Ok(value.to_owned())
+}
+
+/// A username, in lower case: a letter, then letters, digits, `_` and single dots between them.
+pub(crate) fn username(field: &'static str, value: &str) -> Result<String> {
+    let value = value.trim().to_ascii_lowercase();
+    let well_formed = USERNAME_CHARS.contains(&value.len())
+        && value.starts_with(|c: char| c.is_ascii_lowercase())
+        && value.split('.').all(|part| !part.is_empty())
+        && value
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'.');
+    if well_formed {
+        Ok(value)
+    } else {
+        let (least, most) = (USERNAME_CHARS.start(), USERNAME_CHARS.end());
+        let message = format!(
+            "must be {least} to {most} letters, digits, underscores and single dots, a letter first"
+        );
+        Err(Error::bad_input(field, message))
+    }
+}
+
+/// An absolute URL of the web, as clients can load it; kept as it is.
+pub(crate) fn web_url(field: &'static str, value: &str) -> Result<String> {
+    let value = value.trim();
+    let rest = ["https://", "http://"]
+        .iter()
+        .find_map(|scheme| value.strip_prefix(scheme));
+    let well_formed = value.len() <= URL_BYTES
+        && rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', '?', '#', ':']))
+        && value.bytes().all(|b| b.is_ascii_graphic());
+    if well_formed {
+        Ok(value.to_owned())
+    } else {
+        let message = format!("must be an http or https URL of at most {URL_BYTES} bytes");
+        Err(Error::bad_input(field, message))
+    }
+}
+
+/// A language tag in the form of BCP 47, like `de` or `pt-BR`; kept as it is.
+pub(crate) fn language_tag(field: &'static str, value: String) -> Result<String> {
+    let well_formed = value.len() <= LANGUAGE_TAG_BYTES
+        && value.split('-').all(|part| {
+            (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric())
+        })
+        && value.starts_with(|c: char| c.is_ascii_alphabetic());
+    if well_formed {
+        Ok(value)
+    } else {
+        Err(Error::bad_input(
+            field,
+            "is not a language tag like de or pt-BR",
+        ))
+    }
+}
+
+/// The name that a client gives itself.
+pub(crate) fn client_name<'v>(field: &'static str, value: &'v str) -> Result<&'v str> {
+    let well_formed = (1..=CLIENT_NAME_BYTES).contains(&value.len())
+        && value
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+    if well_formed {
+        Ok(value)
+    } else {
+        let message = format!(
+            "must be 1 to {CLIENT_NAME_BYTES} letters, digits, dots, underscores and dashes"
+        );
+        Err(Error::bad_input(field, message))
+    }
 }
 
 /// An idempotency key: opaque, printable, 1 to [`CLIENT_MESSAGE_ID_BYTES`] bytes.

@@ -59,7 +59,11 @@ impl Domain {
     /// # Errors
     /// When the database fails.
     pub async fn authenticate(&self, access_token: Option<&str>) -> Result<Cx> {
-        let actor = match self.actor(access_token).await {
+        self.acting(self.actor(access_token).await)
+    }
+
+    fn acting(&self, signed_in: Result<SignedIn>) -> Result<Cx> {
+        let actor = match signed_in {
             Ok(signed_in) => Actor::User(Arc::new(signed_in)),
             Err(Error::Unauthenticated(because)) => Actor::Anonymous(because),
             Err(error) => return Err(error),
@@ -72,35 +76,57 @@ impl Domain {
 
     async fn actor(&self, access_token: Option<&str>) -> Result<SignedIn> {
         let token = access_token.ok_or(Error::Unauthenticated(Unauthenticated::NoToken))?;
-        let now = self.0.clock.now();
-        let token = self.0.access_tokens.check(token, now);
+        let token = self.0.access_tokens.check(token, self.0.clock.now());
         let token = token.map_err(Error::Unauthenticated)?;
-        let (recent, uptime) = (self.0.bus.recent_sessions(), self.0.clock.uptime());
-        if let Some(known) = recent.find(&token.session_id, uptime)
-            && known.user.id == token.user_id
-            && known.expires_at > now
-        {
-            return Ok(signed_in(&token, known));
-        }
-        let reading = recent.reading(uptime);
-        let known = self.read_session(&token, now).await?;
-        recent.keep(&reading, token.session_id, known.clone());
+        let known = self.known(&token).await?;
         Ok(signed_in(&token, known))
     }
 
-    async fn read_session(&self, token: &AccessToken, now: Timestamp) -> Result<Known> {
+    /// A token's session, if it was read a moment ago; else as it is.
+    async fn known(&self, token: &AccessToken) -> Result<Known> {
+        let (now, uptime) = (self.0.clock.now(), self.0.clock.uptime());
+        let known = self.0.bus.recent_sessions().find(&token.session_id, uptime);
+        match known {
+            Some(known) if known.user.id == token.user_id && known.expires_at > now => Ok(known),
+            Some(_) | None => self.read_session(token).await,
+        }
+    }
+
+    async fn read_session(&self, token: &AccessToken) -> Result<Known> {
+        let recent = self.0.bus.recent_sessions();
+        let reading = recent.reading(self.0.clock.uptime());
         let (session, user) = session::Entity::find_by_id(token.session_id)
             .filter(session::Column::UserId.eq(token.user_id))
             .filter(session::Column::RevokedAt.is_null())
-            .filter(session::Column::ExpiresAt.gt(now))
+            .filter(session::Column::ExpiresAt.gt(self.0.clock.now()))
             .find_both_related(user::Entity)
             .one(&self.0.db.reader)
             .await?
             .ok_or(Error::Unauthenticated(Unauthenticated::EndedSession))?;
-        Ok(Known {
+        let known = Known {
             user: Arc::new(user),
             expires_at: session.expires_at,
-        })
+        };
+        recent.keep(&reading, token.session_id, known.clone());
+        Ok(known)
+    }
+
+    /// The same actor with what is known of the user now: whoever stays connected may have
+    /// changed since. Nobody, if the session has ended.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn renewed(&self, cx: Cx) -> Result<Cx> {
+        let Actor::User(before) = &cx.actor else {
+            return Ok(cx);
+        };
+        let token = AccessToken {
+            user_id: before.user.id,
+            session_id: before.session_id,
+            expires_at: before.expires_at,
+        };
+        let known = self.known(&token).await;
+        self.acting(known.map(|known| signed_in(&token, known)))
     }
 
     /// Like [`Domain::authenticate`], for something that stays open: the watch tells when
@@ -110,12 +136,11 @@ impl Domain {
     /// # Errors
     /// [`Error::Unauthenticated`] for a bad token; or when the database fails.
     pub async fn authenticate_and_watch(&self, access_token: &str) -> Result<(Cx, SessionWatch)> {
-        let now = self.0.clock.now();
-        let token = self.0.access_tokens.check(access_token, now);
+        let token = self.0.access_tokens.check(access_token, self.0.clock.now());
         let token = token.map_err(Error::Unauthenticated)?;
         let watch = self.0.bus.watch_session(token.session_id);
         // Read in any case: the watch tells of no end that came before it.
-        let known = self.read_session(&token, now).await?;
+        let known = self.read_session(&token).await?;
         let actor = Actor::User(Arc::new(signed_in(&token, known)));
         Ok((
             Cx {
@@ -146,10 +171,15 @@ impl Credentials {
     ///
     /// # Errors
     /// [`Error::BadInput`] unless exactly one well-formed identifier is given.
-    pub fn parse(email: Option<String>, phone: Option<String>, password: String) -> Result<Self> {
+    pub fn parse(
+        domain: &Domain,
+        email: Option<&str>,
+        phone: Option<&str>,
+        password: String,
+    ) -> Result<Self> {
         let identifier = match (email, phone) {
-            (Some(email), None) => Identifier::Email(users::parse_email(&email)?),
-            (None, Some(phone)) => Identifier::Phone(users::parse_phone(&phone)?),
+            (Some(email), None) => Identifier::Email(users::parse_email(email)?),
+            (None, Some(phone)) => Identifier::Phone(users::parse_phone(domain, phone)?),
             (None, None) | (Some(_), Some(_)) => {
                 return Err(Error::bad_input(
                     "email",
@@ -262,15 +292,11 @@ impl Issued {
             session_id,
             expires_at,
         };
-        let cx = Cx {
-            domain: cx.domain().clone(),
-            actor: Actor::User(Arc::new(signed_in)),
-        };
         Ok(NewSession {
             access_token,
             refresh_token,
             expires_at,
-            cx,
+            cx: cx.acting_as(signed_in),
         })
     }
 }

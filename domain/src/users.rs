@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use backchannel_entities::{UserId, user};
-use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Set};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Set,
+};
 
 use crate::clock::new_id;
 use crate::cx::Tx;
@@ -12,7 +14,7 @@ use crate::db::in_list;
 use crate::error::is_unique_violation;
 use crate::passwords::NewPassword;
 use crate::sessions::{self, NewSession};
-use crate::{Cx, Domain, Error, Result, limits};
+use crate::{Cx, Domain, Error, Result, limits, phones};
 
 pub use backchannel_entities::user::Model as User;
 
@@ -21,7 +23,7 @@ pub use backchannel_entities::user::Model as User;
 pub(crate) enum Identifier {
     /// In lower case.
     Email(String),
-    /// `+` and digits.
+    /// In E.164.
     Phone(String),
 }
 
@@ -39,13 +41,14 @@ impl NewUser {
     /// # Errors
     /// [`Error::BadInput`] on the first input that is not acceptable.
     pub fn parse(
-        email: Option<String>,
-        phone: Option<String>,
+        domain: &Domain,
+        email: Option<&str>,
+        phone: Option<&str>,
         password: String,
         display_name: &str,
     ) -> Result<Self> {
-        let email = email.as_deref().map(parse_email).transpose()?;
-        let phone = phone.as_deref().map(parse_phone).transpose()?;
+        let email = email.map(parse_email).transpose()?;
+        let phone = phone.map(|phone| parse_phone(domain, phone)).transpose()?;
         if email.is_none() && phone.is_none() {
             return Err(Error::bad_input(
                 "email",
@@ -102,6 +105,11 @@ async fn insert(
         password_hash: Set(Some(password_hash)),
         display_name: Set(display_name),
         avatar_url: Set(None),
+        username: Set(None),
+        bio: Set(None),
+        locale: Set(None),
+        date_of_birth: Set(None),
+        is_onboarded: Set(false),
         created_at: Set(tx.now()),
         read_receipts: Set(true),
         stamp: Set(0),
@@ -158,6 +166,12 @@ pub(crate) async fn read_many(
         .collect())
 }
 
+/// The user, locked until the end of the transaction.
+pub(crate) async fn lock(tx: &Tx, id: UserId) -> Result<User> {
+    let user = user::Entity::find_by_id(id).lock_exclusive();
+    user.one(&tx.db).await?.ok_or(Error::NotFound("user"))
+}
+
 /// Fails with [`Error::NotFound`] unless all of these users exist.
 pub(crate) async fn require_all(tx: &Tx, ids: &[UserId]) -> Result<HashMap<UserId, Arc<User>>> {
     let users = read_many(&tx.db, ids.to_vec()).await?;
@@ -193,21 +207,7 @@ pub(crate) fn parse_email(email: &str) -> Result<String> {
     }
 }
 
-/// A phone number in the form it is kept and compared in: `+` and 8 to 15 digits (ITU-T
-/// E.164), separators removed.
-pub(crate) fn parse_phone(phone: &str) -> Result<String> {
-    let bad = || {
-        Error::bad_input(
-            "phone",
-            "is not a phone number with country code, like +493012345678",
-        )
-    };
-    let digits = phone.trim().strip_prefix('+').ok_or_else(bad)?;
-    let separators = [' ', '-', '.', '(', ')', '/'];
-    let digits: String = digits.chars().filter(|c| !separators.contains(c)).collect();
-    if (8..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) {
-        Ok(format!("+{digits}"))
-    } else {
-        Err(bad())
-    }
+/// A phone number in the form it is kept and compared in.
+pub(crate) fn parse_phone(domain: &Domain, phone: &str) -> Result<String> {
+    phones::parse("phone", phone, domain.0.settings.default_region)
 }

@@ -17,6 +17,7 @@ pub mod lease;
 pub mod member;
 pub mod message;
 pub mod node;
+pub mod preference;
 pub mod presence;
 pub mod refresh_token;
 pub mod session;

@@ -13,7 +13,7 @@ pub struct Model {
     pub id: UserId,
     /// E-mail address in lower case; unique.
     pub email: Option<String>,
-    /// Phone number, `+` and digits; unique.
+    /// Phone number in E.164; unique.
     pub phone: Option<String>,
     /// PHC string of the password's argon2id hash; none for users without a password.
     pub password_hash: Option<String>,
@@ -21,11 +21,21 @@ pub struct Model {
     pub display_name: String,
     /// Absolute URL of the picture.
     pub avatar_url: Option<String>,
+    /// A name in lower case that nobody else has.
+    pub username: Option<String>,
+    /// What the user says about themselves.
+    pub bio: Option<String>,
+    /// Language tag (BCP 47) of the user's choice.
+    pub locale: Option<String>,
+    /// Calendar date, YYYY-MM-DD.
+    pub date_of_birth: Option<String>,
+    /// Whether a client has led the user through the first steps.
+    pub is_onboarded: bool,
     /// When the account was made.
     pub created_at: Timestamp,
     /// Whether others may see how far the user has read.
     pub read_receipts: bool,
-    /// Where the last change of settings stands in the order of commits.
+    /// Where the last change of profile or settings stands in the order of commits.
     pub stamp: i64,
 }
 

@@ -36,6 +36,7 @@ mod messages;
 mod node;
 mod plain;
 mod presence;
+mod profiles;
 mod receipts;
 mod request;
 mod scalars;
@@ -97,6 +98,7 @@ struct Mutation(
     messages::MessagesMutation,
     receipts::ReceiptsMutation,
     presence::PresenceMutation,
+    profiles::ProfilesMutation,
     calls::CallsMutation,
     typing::TypingMutation,
 );
@@ -107,6 +109,7 @@ struct Mutation(
 struct Subscription(
     events::EventsSubscription,
     presence::PresenceSubscription,
+    profiles::ProfilesSubscription,
     calls::CallsSubscription,
     receipts::ReceiptsSubscription,
     typing::TypingSubscription,

@@ -14,7 +14,8 @@ use crate::viewer::Viewer;
 struct RegisterInput {
     /// E-mail address, at most 254 bytes; compared without regard to case.
     email: Option<String>,
-    /// Phone number with country code, like +493012345678.
+    /// Phone number as people write it, like +49 30 12345678. The country code can be left out
+    /// for numbers of the country that the server is set up for, if it is.
     phone: Option<String>,
     /// Password, 8 to 1,024 bytes; a few well-known ones are refused.
     password: String,
@@ -90,8 +91,10 @@ impl SessionsMutation {
             password,
             display_name,
         } = input;
-        let new = NewUser::parse(email, phone, password, &display_name)?;
-        AuthPayload::new(ctx, users::register(Scope::of(ctx).cx(), new).await?).await
+        let cx = Scope::of(ctx).cx();
+        let (email, phone) = (email.as_deref(), phone.as_deref());
+        let new = NewUser::parse(cx.domain(), email, phone, password, &display_name)?;
+        AuthPayload::new(ctx, users::register(cx, new).await?).await
     }
 
     /// Opens a session. UNAUTHENTICATED alike for an unknown account and a wrong password.
@@ -100,8 +103,15 @@ impl SessionsMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Who signs in.")] input: SignInInput,
     ) -> Result<AuthPayload> {
-        let credentials = Credentials::parse(input.email, input.phone, input.password)?;
-        let session = sessions::sign_in(Scope::of(ctx).cx(), credentials).await?;
+        let SignInInput {
+            email,
+            phone,
+            password,
+        } = input;
+        let cx = Scope::of(ctx).cx();
+        let (email, phone) = (email.as_deref(), phone.as_deref());
+        let credentials = Credentials::parse(cx.domain(), email, phone, password)?;
+        let session = sessions::sign_in(cx, credentials).await?;
         AuthPayload::new(ctx, session).await
     }
 

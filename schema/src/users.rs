@@ -43,6 +43,16 @@ impl User {
         &self.row.display_name
     }
 
+    /// A name that nobody else has, in lower case; null for whoever has chosen none.
+    async fn username(&self) -> Option<&str> {
+        self.row.username.as_deref()
+    }
+
+    /// What the user says about themselves, if anything.
+    async fn bio(&self) -> Option<&str> {
+        self.row.bio.as_deref()
+    }
+
     /// Absolute URL of the picture, if there is one.
     async fn avatar_url(&self) -> Option<&str> {
         self.row.avatar_url.as_deref()

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use async_graphql::{Context, Lookahead, Object};
 use backchannel_domain::conversations::{self, ActivityPosition};
 use backchannel_domain::page::End;
-use backchannel_domain::{ConversationId, feed};
+use backchannel_domain::{ConversationId, feed, preferences};
 
 use crate::connection::{
     Connection, List, RawPageArgs, edges, page_cost, parse_time_cursor, stream_cursor, time_cursor,
 };
 use crate::conversations::Conversation;
 use crate::error::Result;
-use crate::scalars::Cursor;
+use crate::scalars::{Cursor, Date, Json};
 use crate::scope::Scope;
 use crate::users::User;
 
@@ -44,6 +44,41 @@ impl Viewer {
     async fn user(&self) -> Result<User> {
         let row = Arc::clone(&self.scope.cx().signed_in()?.user);
         Ok(User::new(&self.scope, row))
+    }
+
+    /// E-mail address, if there is one.
+    async fn email(&self) -> Result<Option<String>> {
+        Ok(self.scope.cx().signed_in()?.user.email.clone())
+    }
+
+    /// Phone number in E.164, if there is one.
+    async fn phone(&self) -> Result<Option<String>> {
+        Ok(self.scope.cx().signed_in()?.user.phone.clone())
+    }
+
+    /// Language tag of the viewer's choice, if there is one.
+    async fn locale(&self) -> Result<Option<String>> {
+        Ok(self.scope.cx().signed_in()?.user.locale.clone())
+    }
+
+    /// Date of birth, if it is known.
+    async fn date_of_birth(&self) -> Result<Option<Date>> {
+        let user = &self.scope.cx().signed_in()?.user;
+        Ok(user.date_of_birth.as_deref().and_then(Date::read))
+    }
+
+    /// Whether a client has led the viewer through its first steps.
+    async fn has_completed_onboarding(&self) -> Result<bool> {
+        Ok(self.scope.cx().signed_in()?.user.is_onboarded)
+    }
+
+    /// What a client keeps for the viewer, by `setPreferences`; null for nothing.
+    async fn preferences(
+        &self,
+        #[graphql(desc = "The name of the client.")] client: String,
+    ) -> Result<Option<Json>> {
+        let kept = preferences::get(self.scope.cx(), &client).await?;
+        Ok(kept.as_deref().map(Json::read).transpose()?)
     }
 
     /// Whether others see how far the viewer has read, and the viewer how far others have.

@@ -18,6 +18,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use backchannel_domain::phones::Region;
+
 pub(crate) use table::flag_help;
 pub use table::{DefaultText, SETTINGS, Setting, Shown, settings_markdown};
 
@@ -88,6 +90,8 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// `http(s)` URL under which clients reach this server, without a slash at its end.
     pub public_url: Option<String>,
+    /// The country of phone numbers that are given without one.
+    pub default_region: Option<Region>,
     /// STUN and TURN servers for calls, as WebRTC spells their URLs.
     pub turn_urls: Vec<String>,
     /// Secret shared with the TURN servers; there is one if one of them is named.
@@ -196,6 +200,7 @@ fn read(
         refresh_grace: values.required(&table::REFRESH_GRACE, parse::duration(HOUR)),
         allowed_origins: values.list(&table::ALLOWED_ORIGINS, url::origin),
         public_url: values.optional(&table::PUBLIC_URL, url::public_url),
+        default_region: values.optional(&table::DEFAULT_REGION, parse::region),
         turn_urls: values.list(&table::TURN_URLS, url::ice_server),
         turn_secret: values.optional(&table::TURN_SECRET, parse::secret),
         rate_limits: values.required(&table::RATE_LIMITS, parse::switch),

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use backchannel_domain::phones::Region;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::{LogFormat, Mode, Secret};
@@ -49,6 +50,10 @@ where
         _ if digits(text) => Err("is out of range".into()),
         _ => Err("is not a whole number".into()),
     }
+}
+
+pub(super) fn region(text: &str) -> Parsed<Region> {
+    Region::parse(text).ok_or_else(|| "is none".into())
 }
 
 pub(super) fn host(text: &str) -> Parsed<IpAddr> {

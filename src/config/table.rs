@@ -172,6 +172,9 @@ settings! {
     PUBLIC_URL: Url, Unset("taken from each request"),
         "an http:// or https:// URL without user, query or fragment",
         "Address under which clients reach this server; its origin may open sockets.";
+    DEFAULT_REGION: Plain, Unset("phone numbers need their country code"),
+        "a country code of ISO 3166 such as DE or US",
+        "Country of phone numbers that are given without one.";
     TURN_URLS: Plain, Unset("calls connect without help, which fails between many networks"),
         "stun:, stuns:, turn: and turns: URLs separated by commas, such as turn:turn.example.org:3478?transport=udp",
         "STUN and TURN servers that clients use for calls.";

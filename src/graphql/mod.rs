@@ -25,7 +25,7 @@ use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{self, Request, WebSocketUpgrade};
 use axum::response::Response;
 use backchannel_domain::Cx;
-use backchannel_schema::{Answer, Operation, OperationKind};
+use backchannel_schema::{Answer, Operation, OperationKind, failure};
 use futures_util::future::Either;
 use futures_util::stream::{self, Stream};
 
@@ -45,12 +45,17 @@ fn answers(
     operation: Operation,
     cx: Cx,
 ) -> impl Stream<Item = Answer> + Send + use<> {
-    let api = state.api().clone();
+    let (api, domain) = (state.api().clone(), state.domain().clone());
     if operation.kind == OperationKind::Subscription {
         return Either::Left(api.subscribe(operation, cx));
     }
     let execution = async move {
-        let execution = api.execute(operation, cx);
+        let execution = async {
+            match domain.renewed(cx).await {
+                Ok(cx) => api.execute(operation, cx).await,
+                Err(error) => failure(error),
+            }
+        };
         let outcome = tokio::time::timeout(EXECUTION, execution).await;
         let outcome = outcome.unwrap_or_else(|_| Refusal::timed_out().into_outcome());
         Answer::from(outcome)

@@ -23,6 +23,7 @@ mod nodes;
 mod pages;
 mod plans;
 mod presence;
+mod profiles;
 mod properties;
 mod receipts;
 mod sdl;

@@ -21,6 +21,7 @@ fn full_scan(plan: &str) -> Option<&str> {
         "conversation_events",
         "leases",
         "presences",
+        "preferences",
         "calls",
         "call_parties",
         "call_signals",
@@ -165,6 +166,18 @@ on_both! {
         } }";
         ann.asks(query, json!({ "id": room.id })).await;
         drop((receipts, typing));
+        // Profiles, and what clients keep.
+        let mut profiles = bob.watches_profiles(&[&ann]).await;
+        profiles.next().await;
+        ann.updates_profile(json!({ "username": "ann", "bio": "hi" })).await;
+        profiles.next().await;
+        let keep = "mutation($input: SetPreferencesInput!) {
+            setPreferences(input: $input) { viewer { preferences(client: \"web\") } }
+        }";
+        for value in [json!({ "theme": "dark" }), json!(null)] {
+            ann.asks(keep, json!({ "input": { "client": "web", "value": value } })).await;
+        }
+        drop(profiles);
         // Sessions: signing in, refreshing, ending.
         let again = ann.signs_in_again().await;
         let refresh = "mutation($input: RefreshSessionInput!) { refreshSession(input: $input) { accessToken } }";

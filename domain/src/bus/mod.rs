@@ -50,7 +50,6 @@ use self::local::Local;
 use self::receipts::{Outbox, read_again_until_stopped};
 use self::redis::Redis;
 use self::topic::{ConversationNotice, Topic};
-use self::user::UserHub;
 
 pub(crate) use self::hub::Following;
 pub(crate) use self::receipts::{Advance, FollowingReceipts, Moved};
@@ -201,14 +200,16 @@ impl Bus {
 
     /// Follows what is told about a user from now on.
     pub(crate) async fn follow_user(&self, id: UserId) -> FollowingUser {
-        let hub = self.0.local.users.get_or_insert_with(id, UserHub::new);
-        let following = FollowingUser {
-            id,
-            notices: hub.notices.subscribe(),
-            hub,
-            ends: Arc::clone(&self.0),
-        };
+        let following = self.0.listen(id);
         self.0.subscribe(vec![Topic::User(id)]).await;
+        following
+    }
+
+    /// Follows what is told about each of these users from now on.
+    pub(crate) async fn follow_users(&self, ids: &[UserId]) -> Vec<FollowingUser> {
+        let following = ids.iter().map(|id| self.0.listen(*id)).collect();
+        let topics = ids.iter().map(|id| Topic::User(*id));
+        self.0.subscribe(topics.collect()).await;
         following
     }
 

@@ -13,7 +13,7 @@ const BEHIND: usize = 16;
 
 /// Passes on what is told about a user.
 pub(super) struct UserHub {
-    pub(super) notices: broadcast::Sender<UserNotice>,
+    notices: broadcast::Sender<UserNotice>,
 }
 
 impl UserHub {
@@ -29,11 +29,25 @@ impl UserHub {
     }
 }
 
+impl Ends {
+    /// Listens to what is told about a user on this node; other nodes are still to be asked to
+    /// tell.
+    pub(super) fn listen(self: &Arc<Self>, id: UserId) -> FollowingUser {
+        let hub = self.local.users.get_or_insert_with(id, UserHub::new);
+        FollowingUser {
+            id,
+            notices: hub.notices.subscribe(),
+            hub,
+            ends: Arc::clone(self),
+        }
+    }
+}
+
 /// A hold on a user's hub.
 pub(crate) struct FollowingUser {
-    pub(super) id: UserId,
-    pub(super) hub: Arc<UserHub>,
-    pub(super) ends: Arc<Ends>,
+    pub(crate) id: UserId,
+    hub: Arc<UserHub>,
+    ends: Arc<Ends>,
     /// What is told from now on. One that lags has missed something and must look for itself.
     pub(crate) notices: broadcast::Receiver<UserNotice>,
 }

@@ -141,8 +141,9 @@ mod tests {
     use crate::{Domain, Settings};
 
     async fn person(domain: &Domain, name: &str) -> Cx {
-        let email = Some(format!("{name}@example.com"));
-        let new = NewUser::parse(email, None, "nine lives left".to_owned(), name);
+        let email = format!("{name}@example.com");
+        let password = "nine lives left".to_owned();
+        let new = NewUser::parse(domain, Some(&email), None, password, name);
         let nobody = domain.anonymous(Unauthenticated::NoToken);
         let session = users::register(&nobody, new.expect("a user")).await;
         session.expect("a session").cx
@@ -178,6 +179,7 @@ mod tests {
             access_token_lifetime: Duration::from_secs(900),
             refresh_token_lifetime: Duration::from_secs(900),
             refresh_grace: Duration::from_secs(30),
+            default_region: None,
             turn: calls::Turn::default(),
         };
         let clock = Clock::default();

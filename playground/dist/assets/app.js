@@ -911,6 +911,54 @@ subscription WhoIsTyping($conversationId: ID!) {
     typing
   }
 }
+`},{file:"31-ann-introduces-herself.graphql",text:`# Title: Ann introduces herself
+# What is left out stays as it is, null takes it away. A username is nobody else's; the
+# display name need not be. Date of birth and locale only Ann sees.
+# as: ann
+# variables: {"input": {"username": "ann.ito", "bio": "Lakes, tents and trains", "locale": "en"}}
+
+mutation AnnIntroducesHerself($input: UpdateProfileInput!) {
+  updateProfile(input: $input) {
+    viewer {
+      user {
+        displayName
+        username
+        bio
+      }
+      email
+      locale
+      hasCompletedOnboarding
+    }
+  }
+}
+`},{file:"32-bob-watches-profiles.graphql",text:`# Title: Bob watches profiles
+# First each as it is, then whenever it has changed. Run the one before again, with
+# another bio.
+# as: bob
+# variables: {"userIds": ["{{annId}}", "{{bobId}}"]}
+# take: 2
+
+subscription BobWatchesProfiles($userIds: [ID!]!) {
+  profileChanged(userIds: $userIds) {
+    id
+    displayName
+    username
+    avatarUrl
+    bio
+  }
+}
+`},{file:"33-keep-preferences.graphql",text:`# Title: What a client keeps
+# Each client keeps JSON of its own for a user, which follows the user to other devices.
+# as: ann
+# variables: {"input": {"client": "web", "value": {"theme": "dark", "compact": true}}}
+
+mutation KeepPreferences($input: SetPreferencesInput!) {
+  setPreferences(input: $input) {
+    viewer {
+      preferences(client: "web")
+    }
+  }
+}
 `},{file:"40-ann-rings-bob.graphql",text:`# Title: Ann rings Bob
 # Calls are between the two members of a DIRECT conversation. All of Bob's devices ring for
 # 40 seconds; go on to the next examples before that, or start again here.

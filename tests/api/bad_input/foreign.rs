@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::presence::WATCH;
+use crate::profiles;
 
 use super::*;
 use crate::calls::{ANSWER, CALL, DECLINE, HANG_UP, HISTORY, ICE, SAY, START, on_call, said};
@@ -42,6 +43,7 @@ on_both! {
                 "CreateConversationInput.memberIds",
                 "AddMembersInput.userIds",
                 "Subscription.presenceChanged.userIds",
+                "Subscription.profileChanged.userIds",
             ];
             if of_people.contains(&of) {
                 continue;
@@ -146,6 +148,12 @@ fn probes(scene: &Scene, own: &Room) -> Vec<Probe> {
             "Subscription.presenceChanged.userIds",
             "usr_",
             WATCH,
+            json!({ "ids": ["$"] }),
+        ),
+        probe(
+            "Subscription.profileChanged.userIds",
+            "usr_",
+            profiles::WATCH,
             json!({ "ids": ["$"] }),
         ),
         probe(
