@@ -9,6 +9,7 @@
 
 mod auth;
 pub mod cli;
+mod client;
 pub mod config;
 mod demo;
 mod graphql;

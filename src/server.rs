@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+use crate::client::Peer;
 use crate::shutdown::DRAIN;
 
 /// Connections the kernel keeps while they wait to be accepted: thousands of clients come
@@ -36,6 +37,13 @@ const EXHAUSTED: Duration = Duration::from_millis(100);
 /// by is done.
 #[derive(Clone)]
 pub(crate) struct Place(#[expect(dead_code, reason = "held, not read")] Arc<OwnedSemaphorePermit>);
+
+/// A connection that was accepted.
+struct Arrival {
+    stream: TcpStream,
+    peer: Peer,
+    place: Place,
+}
 
 /// A bound port.
 pub struct Listener {
@@ -82,11 +90,11 @@ impl Listener {
         let connections = TaskTracker::new();
         tokio::pin!(stop);
         loop {
-            let (stream, place) = tokio::select! {
+            let arrival = tokio::select! {
                 () = &mut stop => break,
                 accepted = self.accept() => accepted,
             };
-            connections.spawn(connection(stream, place, router.clone(), draining.clone()));
+            connections.spawn(connection(arrival, router.clone(), draining.clone()));
         }
         drop(self);
         draining.cancel();
@@ -102,18 +110,22 @@ impl Listener {
     }
 
     /// The next connection. At the limit it waits, and the kernel's queue fills.
-    async fn accept(&self) -> (TcpStream, Place) {
+    async fn accept(&self) -> Arrival {
         loop {
             let Ok(place) = Arc::clone(&self.places).acquire_owned().await else {
                 std::future::pending().await
             };
             match self.listener.accept().await {
-                Ok((stream, _)) => {
+                Ok((stream, address)) => {
                     if let Err(error) = prepare(&stream) {
                         tracing::debug!(%error, "a connection was gone before it was served");
                         continue;
                     }
-                    return (stream, Place(Arc::new(place)));
+                    return Arrival {
+                        stream,
+                        peer: Peer(address.ip()),
+                        place: Place(Arc::new(place)),
+                    };
                 }
                 Err(error) => {
                     tracing::warn!(%error, "accepting a connection failed");
@@ -145,9 +157,16 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
 }
 
 /// One connection, until it closes or is upgraded.
-async fn connection(stream: TcpStream, place: Place, router: Router, draining: CancellationToken) {
+async fn connection(arrival: Arrival, router: Router, draining: CancellationToken) {
+    let Arrival {
+        stream,
+        peer,
+        place,
+    } = arrival;
     let service = router.map_request(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(place.clone());
+        let extensions = request.extensions_mut();
+        extensions.insert(peer);
+        extensions.insert(place.clone());
         request
     });
     let connection = http1()

@@ -1,5 +1,6 @@
 //! A node without doors: the API over a SQLite file of its own, on one thread.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::Variables;
@@ -118,7 +119,7 @@ impl Node {
         let nobody = self.domain.anonymous(Unauthenticated::NoToken);
         let session = self.data(nobody, document, json!({ "input": input }))["register"].clone();
         let token = text(&session["accessToken"]);
-        let cx = self.run(self.domain.authenticate(Some(&token)));
+        let cx = self.run(self.domain.authenticate(Some(&token), Arc::default()));
         Person {
             id: text(&session["viewer"]["user"]["id"]),
             token,

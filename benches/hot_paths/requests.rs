@@ -1,5 +1,7 @@
 //! What comes before anything is executed.
 
+use std::sync::Arc;
+
 use backchannel_schema::{Api, Asked, GraphQlRequest, Operation};
 use divan::Bencher;
 use serde_json::json;
@@ -87,7 +89,7 @@ fn token_seen_before(bencher: Bencher) {
     let node = Node::new();
     let ann = node.person("Ann");
     bencher.bench_local(|| {
-        let cx = node.run(node.domain.authenticate(Some(&ann.token)));
+        let cx = node.run(node.domain.authenticate(Some(&ann.token), Arc::default()));
         let cx = cx.expect("the database answers");
         assert!(cx.signed_in().is_ok(), "the token is good");
         cx

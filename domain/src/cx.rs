@@ -12,6 +12,7 @@ use tracing::Instrument as _;
 
 use crate::bus::{Bus, News};
 use crate::calls;
+use crate::client::Client;
 use crate::clock::Clock;
 use crate::db::{Connections, DatabaseUrl, Db, Plan, RanFor, StatementLog, as_upkeep};
 use crate::error::Unauthenticated;
@@ -191,6 +192,7 @@ impl Domain {
         Cx {
             domain: self.clone(),
             actor: Actor::Anonymous(because),
+            client: Arc::default(),
         }
     }
 }
@@ -208,11 +210,12 @@ pub(crate) enum Actor {
     User(Arc<SignedIn>),
 }
 
-/// What every use case is called with: who acts, on which node. Cheap to clone.
+/// What every use case is called with: who acts, by which program, on which node. Cheap to clone.
 #[derive(Clone)]
 pub struct Cx {
     pub(crate) domain: Domain,
     pub(crate) actor: Actor,
+    pub(crate) client: Arc<Client>,
 }
 
 impl Cx {
@@ -232,6 +235,7 @@ impl Cx {
         Self {
             domain: self.domain.clone(),
             actor: Actor::User(Arc::new(signed_in)),
+            client: Arc::clone(&self.client),
         }
     }
 

@@ -23,6 +23,7 @@ pub mod access;
 pub mod admission;
 pub mod bus;
 pub mod calls;
+pub mod client;
 pub mod clock;
 pub mod conversations;
 pub mod cx;

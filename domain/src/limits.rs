@@ -6,6 +6,8 @@ use crate::{Error, Result};
 pub const TEXT_CHARS: usize = 4_000;
 /// Longest title of a conversation and longest display name, in characters.
 pub const NAME_CHARS: usize = 100;
+/// Longest name of a client that is kept, in characters.
+pub const USER_AGENT_CHARS: usize = 256;
 /// Longest text of a presence, in characters.
 pub const PRESENCE_TEXT_CHARS: usize = 140;
 /// Longest bio, in characters.

@@ -12,6 +12,7 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, QueryFilter, Set};
 
 use crate::bus::SessionWatch;
+use crate::client::Client;
 use crate::clock::new_id;
 use crate::cx::{Actor, Tx};
 use crate::error::Unauthenticated;
@@ -58,11 +59,15 @@ impl Domain {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn authenticate(&self, access_token: Option<&str>) -> Result<Cx> {
-        self.acting(self.actor(access_token).await)
+    pub async fn authenticate(
+        &self,
+        access_token: Option<&str>,
+        client: Arc<Client>,
+    ) -> Result<Cx> {
+        self.acting(self.actor(access_token).await, client)
     }
 
-    fn acting(&self, signed_in: Result<SignedIn>) -> Result<Cx> {
+    fn acting(&self, signed_in: Result<SignedIn>, client: Arc<Client>) -> Result<Cx> {
         let actor = match signed_in {
             Ok(signed_in) => Actor::User(Arc::new(signed_in)),
             Err(Error::Unauthenticated(because)) => Actor::Anonymous(because),
@@ -71,6 +76,7 @@ impl Domain {
         Ok(Cx {
             domain: self.clone(),
             actor,
+            client,
         })
     }
 
@@ -126,7 +132,8 @@ impl Domain {
             expires_at: before.expires_at,
         };
         let known = self.known(&token).await;
-        self.acting(known.map(|known| signed_in(&token, known)))
+        let signed_in = known.map(|known| signed_in(&token, known));
+        self.acting(signed_in, Arc::clone(cx.client()))
     }
 
     /// Like [`Domain::authenticate`], for something that stays open: the watch tells when
@@ -135,7 +142,11 @@ impl Domain {
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] for a bad token; or when the database fails.
-    pub async fn authenticate_and_watch(&self, access_token: &str) -> Result<(Cx, SessionWatch)> {
+    pub async fn authenticate_and_watch(
+        &self,
+        access_token: &str,
+        client: Arc<Client>,
+    ) -> Result<(Cx, SessionWatch)> {
         let token = self.0.access_tokens.check(access_token, self.0.clock.now());
         let token = token.map_err(Error::Unauthenticated)?;
         let watch = self.0.bus.watch_session(token.session_id);
@@ -146,6 +157,7 @@ impl Domain {
             Cx {
                 domain: self.clone(),
                 actor,
+                client,
             },
             watch,
         ))

@@ -1,13 +1,17 @@
 //! GraphQL over HTTP: <https://graphql.github.io/graphql-over-http/draft/>.
 
+use std::sync::Arc;
+
 use async_graphql::Response as Outcome;
 use axum::extract::Request;
 use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use backchannel_domain::client::Client;
 use backchannel_schema::{GraphQlRequest, Operation, OperationKind, is_request_error, to_json};
 
 use crate::auth;
+use crate::client::client;
 use crate::state::State;
 
 use super::accept::{Accepted, MediaType, accepted};
@@ -15,10 +19,19 @@ use super::answer::Refusal;
 use super::decode::{self, Decoded};
 use super::{EXECUTION, sse};
 
+/// Who asks, as far as the request says.
+pub(super) struct Caller {
+    pub(super) token: Option<String>,
+    pub(super) client: Arc<Client>,
+}
+
 /// Answers a request.
 pub(super) async fn answer(state: State, request: Request) -> Response {
     let accepted = accepted(request.headers());
-    let token = auth::bearer(request.headers()).map(str::to_owned);
+    let caller = Caller {
+        token: auth::bearer(request.headers()).map(str::to_owned),
+        client: client(&request),
+    };
     let is_get = request.method() == Method::GET;
     // Where neither is taken, the refusal itself still has to be said in something.
     let media_type = accepted.json.unwrap_or(MediaType::Json);
@@ -39,8 +52,8 @@ pub(super) async fn answer(state: State, request: Request) -> Response {
         Err(refusal) => return refuse(media_type, refusal),
     };
     let answered = match requests {
-        Decoded::One(request) => one(&state, request, token.as_deref(), accepted, is_get).await,
-        Decoded::Batch(requests) => batch(&state, requests, token.as_deref(), media_type).await,
+        Decoded::One(request) => one(&state, request, &caller, accepted, is_get).await,
+        Decoded::Batch(requests) => batch(&state, requests, &caller, media_type).await,
     };
     answered.unwrap_or_else(|refusal| refuse(media_type, refusal))
 }
@@ -48,7 +61,7 @@ pub(super) async fn answer(state: State, request: Request) -> Response {
 async fn one(
     state: &State,
     request: GraphQlRequest,
-    token: Option<&str>,
+    caller: &Caller,
     accepted: Accepted,
     is_get: bool,
 ) -> Result<Response, Refusal> {
@@ -61,16 +74,16 @@ async fn one(
     let streams = accepted.event_stream
         && (accepted.json.is_none() || kind == Some(OperationKind::Subscription));
     if streams {
-        return Ok(sse::answer(state, prepared, token).await);
+        return Ok(sse::answer(state, prepared, caller).await);
     }
-    let executed = in_time(run(state, prepared, token)).await?;
+    let executed = in_time(run(state, prepared, caller)).await?;
     Ok(respond(media_type, &executed))
 }
 
 async fn batch(
     state: &State,
     requests: Vec<GraphQlRequest>,
-    token: Option<&str>,
+    caller: &Caller,
     media_type: MediaType,
 ) -> Result<Response, Refusal> {
     let execution = async {
@@ -78,7 +91,7 @@ async fn batch(
         // One after the other: a mutation may be meant to follow the one before it.
         for request in requests {
             results.push(to_json(
-                &run(state, state.api().prepare(request), token).await?,
+                &run(state, state.api().prepare(request), caller).await?,
             ));
         }
         Ok(results)
@@ -94,7 +107,7 @@ async fn batch(
 async fn run(
     state: &State,
     prepared: Result<Operation, Box<Outcome>>,
-    token: Option<&str>,
+    caller: &Caller,
 ) -> Result<Outcome, Refusal> {
     let operation = match prepared {
         Ok(operation) => operation,
@@ -105,7 +118,9 @@ async fn run(
         return Ok(Refusal::bad_request(message).into_outcome());
     }
     // A bad token is told to the fields that need a good one.
-    let cx = state.domain().authenticate(token).await.map_err(|error| {
+    let client = Arc::clone(&caller.client);
+    let known = state.domain().authenticate(caller.token.as_deref(), client);
+    let cx = known.await.map_err(|error| {
         tracing::error!(%error, "authenticating failed");
         Refusal::internal()
     })?;

@@ -2,6 +2,7 @@
 //! <https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md>.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use async_graphql::Response as Outcome;
 use async_stream::stream;
@@ -17,6 +18,7 @@ use futures_util::StreamExt as _;
 use crate::state::State;
 
 use super::ending::Ending;
+use super::http::Caller;
 use super::{KEEP_ALIVE, answers};
 
 /// A comment. The first one opens the stream at once, before there is an event.
@@ -27,10 +29,10 @@ const COMPLETE: Bytes = Bytes::from_static(b"event: complete\ndata:\n\n");
 pub(super) async fn answer(
     state: &State,
     prepared: Result<Operation, Box<Outcome>>,
-    token: Option<&str>,
+    caller: &Caller,
 ) -> Response {
     let begun = match prepared {
-        Ok(operation) => authenticate(state, token)
+        Ok(operation) => authenticate(state, caller)
             .await
             .map(|(cx, ending)| (operation, cx, ending)),
         Err(outcome) => Err(*outcome),
@@ -49,10 +51,11 @@ pub(super) async fn answer(
 }
 
 /// Who listens, and what ends it. A bad token is told to the fields that need a good one.
-async fn authenticate(state: &State, token: Option<&str>) -> Result<(Cx, Ending), Outcome> {
-    let watched = match token {
+async fn authenticate(state: &State, caller: &Caller) -> Result<(Cx, Ending), Outcome> {
+    let client = Arc::clone(&caller.client);
+    let watched = match &caller.token {
         Some(token) => {
-            let known = state.domain().authenticate_and_watch(token);
+            let known = (state.domain()).authenticate_and_watch(token, Arc::clone(&client));
             state.admission().in_turn(known).await
         }
         None => Err(Error::Unauthenticated(Unauthenticated::NoToken)),
@@ -60,7 +63,7 @@ async fn authenticate(state: &State, token: Option<&str>) -> Result<(Cx, Ending)
     match watched {
         Ok((cx, watch)) => Ok((cx.clone(), Ending::of(state, &cx, Some(watch)))),
         Err(Error::Unauthenticated(because)) => {
-            let cx = state.domain().anonymous(because);
+            let cx = state.domain().anonymous(because).asked_by(client);
             Ok((cx.clone(), Ending::of(state, &cx, None)))
         }
         Err(error) => Err(failure(error)),

@@ -1,8 +1,10 @@
 //! One socket, from greeting to close.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket};
+use backchannel_domain::client::Client;
 use backchannel_domain::presence;
 use futures_util::SinkExt as _;
 use tokio::time::timeout;
@@ -33,10 +35,10 @@ impl From<Close> for Stop {
 }
 
 /// Serves a socket to its end.
-pub(super) async fn serve(mut socket: Box<WebSocket>, state: State) {
+pub(super) async fn serve(mut socket: Box<WebSocket>, state: State, client: Arc<Client>) {
     let stopped = async {
         // Boxed, so that what only the beginning needs is not kept to the end.
-        let greeted = Box::pin(greet(&mut socket, &state)).await?;
+        let greeted = Box::pin(greet(&mut socket, &state, client)).await?;
         // The seat is given back before the goodbye: who is let go may come back meanwhile.
         let Greeted {
             cx,

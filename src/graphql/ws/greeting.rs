@@ -1,11 +1,13 @@
 //! Who a socket is, and for how long.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::WebSocket;
 use backchannel_domain::bus::SessionWatch;
+use backchannel_domain::client::Client;
 use backchannel_domain::error::Unauthenticated;
-use backchannel_domain::{Cx, Error, SessionId};
+use backchannel_domain::{Cx, Error};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::auth;
@@ -34,16 +36,24 @@ pub(super) struct Greeted {
 }
 
 /// Waits for `connection_init` and learns who it is.
-pub(super) async fn greet(socket: &mut WebSocket, state: &State) -> Result<Greeted, Stop> {
+pub(super) async fn greet(
+    socket: &mut WebSocket,
+    state: &State,
+    client: Arc<Client>,
+) -> Result<Greeted, Stop> {
     let draining = state.draining();
     tokio::select! {
         biased;
         () = draining.cancelled() => Err(Close::Restarting.into()),
-        greeted = greet_in_time(socket, state) => greeted,
+        greeted = greet_in_time(socket, state, client) => greeted,
     }
 }
 
-async fn greet_in_time(socket: &mut WebSocket, state: &State) -> Result<Greeted, Stop> {
+async fn greet_in_time(
+    socket: &mut WebSocket,
+    state: &State,
+    client: Arc<Client>,
+) -> Result<Greeted, Stop> {
     let deadline = Instant::now() + INIT;
     let mut pace = Pace::new(state.rate_limits());
     loop {
@@ -62,7 +72,8 @@ async fn greet_in_time(socket: &mut WebSocket, state: &State) -> Result<Greeted,
             Some(Incoming::Renew { .. }) => write(socket, vec![protocol::pong(None)]).await?,
             Some(Incoming::Subscribe { .. }) => return Err(Close::Unauthorized.into()),
             Some(Incoming::Init { token }) => {
-                let known = timeout_at(deadline, authenticate(state, token.as_deref())).await;
+                let known = authenticate(state, token.as_deref(), client);
+                let known = timeout_at(deadline, known).await;
                 let (cx, session) = known.map_err(|_| Close::TryAgainLater)??;
                 let seat = seat(state, &cx)?;
                 write(socket, vec![protocol::ack()]).await?;
@@ -81,12 +92,14 @@ async fn greet_in_time(socket: &mut WebSocket, state: &State) -> Result<Greeted,
 async fn authenticate(
     state: &State,
     token: Option<&str>,
+    client: Arc<Client>,
 ) -> Result<(Cx, Option<SessionWatch>), Close> {
     let Some(token) = token else {
-        return Ok((state.domain().anonymous(Unauthenticated::NoToken), None));
+        let nobody = state.domain().anonymous(Unauthenticated::NoToken);
+        return Ok((nobody.asked_by(client), None));
     };
     let token = auth::strip_scheme(token);
-    let known = state.domain().authenticate_and_watch(token);
+    let known = state.domain().authenticate_and_watch(token, client);
     match state.admission().in_turn(known).await {
         Ok((cx, watch)) => Ok((cx, Some(watch))),
         Err(Error::Unauthenticated(_)) => Err(FORBIDDEN),
@@ -109,13 +122,9 @@ fn seat(state: &State, cx: &Cx) -> Result<Option<Seat>, Close> {
 
 /// The actor of a new token, which must be of the socket's own session; none when that
 /// cannot be learned just now. The session is watched already.
-pub(super) async fn renew(
-    state: State,
-    session_id: SessionId,
-    token: String,
-) -> Result<Option<Cx>, Close> {
+pub(super) async fn renew(state: State, before: Cx, token: String) -> Result<Option<Cx>, Close> {
     let token = auth::strip_scheme(&token);
-    let known = state.domain().authenticate(Some(token));
+    let known = (state.domain()).authenticate(Some(token), Arc::clone(before.client()));
     let cx = match timeout(RENEWAL, state.admission().in_turn(known)).await {
         Ok(Ok(cx)) => cx,
         Ok(Err(error)) => {
@@ -124,10 +133,9 @@ pub(super) async fn renew(
         }
         Err(_) => return Ok(None),
     };
-    let signed_in = cx.signed_in().map_err(|_| FORBIDDEN)?;
-    if signed_in.session_id == session_id {
-        Ok(Some(cx))
-    } else {
-        Err(FORBIDDEN)
+    let session_of = |cx: &Cx| cx.signed_in().map(|signed_in| signed_in.session_id);
+    match (session_of(&cx), session_of(&before)) {
+        (Ok(new), Ok(own)) if new == own => Ok(Some(cx)),
+        (Ok(_) | Err(_), Ok(_) | Err(_)) => Err(FORBIDDEN),
     }
 }

@@ -30,6 +30,7 @@ use axum::extract::{Request, WebSocketUpgrade};
 use axum::http::StatusCode;
 use axum::response::Response;
 
+use crate::client::client;
 use crate::http::error;
 use crate::server::Place;
 use crate::state::State;
@@ -59,6 +60,7 @@ pub(super) fn open(state: State, upgrade: WebSocketUpgrade, request: &Request) -
         .max_message_size(READ_BYTES)
         .max_frame_size(READ_BYTES);
     let offered = upgrade.selected_protocol().is_some();
+    let client = client(request);
     let place = request.extensions().get::<Place>().cloned();
     let streams = state.streams().clone();
     upgrade.on_upgrade(move |socket| {
@@ -66,7 +68,7 @@ pub(super) fn open(state: State, upgrade: WebSocketUpgrade, request: &Request) -
         let socket = Box::new(socket);
         streams.track_future(async move {
             if offered {
-                connection::serve(socket, state).await;
+                connection::serve(socket, state, client).await;
             } else {
                 connection::refuse_subprotocol(socket).await;
             }

@@ -176,10 +176,11 @@ impl<'a> Serving<'a> {
             Incoming::Init { .. } => Err(Close::TooManyInits),
             Incoming::Ping { payload } => Ok(Some(protocol::pong(payload.as_deref()))),
             Incoming::Renew { token } => {
-                let signed_in = self.cx.signed_in();
                 // Nobody's socket cannot become somebody's.
-                let signed_in = signed_in.map_err(|_| Close::Forbidden("Nobody is signed in"))?;
-                let renewal = renew(self.state.clone(), signed_in.session_id, token);
+                if self.cx.signed_in().is_err() {
+                    return Err(Close::Forbidden("Nobody is signed in"));
+                }
+                let renewal = renew(self.state.clone(), self.cx.clone(), token);
                 self.renewal = Some(renewal.boxed());
                 Ok(None)
             }
