@@ -153,6 +153,7 @@ fn settings(config: &Config, jwt_secret: &Secret) -> Settings {
         refresh_token_lifetime: config.jwt_refresh_expires_in,
         refresh_grace: config.refresh_grace,
         default_region: config.default_region,
+        sessions_per_user: config.max_sessions_per_user,
         turn: Turn {
             urls: config.turn_urls.clone(),
             secret: config

@@ -69,6 +69,7 @@ impl Node {
             refresh_token_lifetime: HALF_A_DAY,
             refresh_grace: Duration::from_secs(30),
             default_region: None,
+            sessions_per_user: 50,
             turn: Turn::default(),
         };
         let domain = runtime.block_on(Domain::start(settings, Clock::default()));

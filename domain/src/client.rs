@@ -37,8 +37,8 @@ impl Client {
 }
 
 fn tidied(text: &str, most: usize) -> Option<String> {
-    let printable = text.trim().chars().filter(|c| !c.is_control());
-    let text: String = printable.take(most).collect();
+    let printable: String = text.chars().filter(|c| !c.is_control()).collect();
+    let text: String = printable.trim().chars().take(most).collect();
     let text = text.trim_end();
     (!text.is_empty()).then(|| text.to_owned())
 }

@@ -22,7 +22,7 @@ use crate::passwords::Passwords;
 use crate::phones::Region;
 use crate::presence::{self, Devices};
 use crate::proofs::Proofs;
-use crate::sessions::SignedIn;
+use crate::sessions::{self, SignedIn, Uses};
 use crate::tokens::AccessTokens;
 use crate::{Error, Result};
 
@@ -47,6 +47,8 @@ pub struct Settings {
     pub refresh_grace: Duration,
     /// The country of phone numbers that are given without one.
     pub default_region: Option<Region>,
+    /// Most sessions of a user.
+    pub sessions_per_user: u64,
     /// Servers that help the devices of a call to reach each other.
     pub turn: calls::Turn,
 }
@@ -63,6 +65,7 @@ pub(crate) struct Handles {
     pub(crate) devices: Arc<Devices>,
     pub(crate) passwords: Passwords,
     pub(crate) access_tokens: AccessTokens,
+    pub(crate) uses: Uses,
     pub(crate) sends: SendQueue,
     pub(crate) settings: Settings,
 }
@@ -100,6 +103,7 @@ impl Domain {
             devices: Devices::new(clock.clone()),
             passwords: Passwords::new()?,
             access_tokens: AccessTokens::new(&settings.jwt_secret, settings.access_token_lifetime),
+            uses: Uses::default(),
             sends: SendQueue::new(db.stamps, settings.database_pool),
             db,
             clock,
@@ -107,6 +111,8 @@ impl Domain {
         }));
         tokio::spawn(as_upkeep(presence::keep_leases(domain.clone())));
         tokio::spawn(as_upkeep(presence::keep_beating(domain.clone())));
+        tokio::spawn(as_upkeep(sessions::keep_uses(domain.clone())));
+        tokio::spawn(as_upkeep(sessions::keep_clearing(domain.clone())));
         let nobody = domain.anonymous(Unauthenticated::NoToken);
         tokio::spawn(as_upkeep(calls::run(nobody)));
         Ok(domain)

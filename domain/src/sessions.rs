@@ -3,43 +3,45 @@
 //! A session is also the family of its refresh tokens. A refresh token is spent by its
 //! first use; for a grace period it is honoured again, because the answer to that use may
 //! have been lost. Later use means that two hold it: the session is ended.
+//!
+//! 1. Here a session is opened and renewed.
+//! 2. [`actor`] says whose an access token is, for each request and socket.
+//! 3. [`list`](mod@list) is what users see of their own sessions and may do with them; [`ends`]
+//!    is how a session ends.
+//! 4. The node by itself writes down which sessions are used ([`uses`]), and clears away what is
+//!    over ([`clearing`]).
+
+mod actor;
+mod clearing;
+mod ends;
+mod list;
+mod uses;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use backchannel_entities::{SessionId, Timestamp, UserId, refresh_token, session, user};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, QueryFilter, Set};
+use sea_orm::{ActiveModelTrait, ColumnTrait, Condition, EntityTrait, QueryFilter, Set};
 
-use crate::bus::SessionWatch;
 use crate::client::Client;
 use crate::clock::new_id;
-use crate::cx::{Actor, Tx};
+use crate::cx::Tx;
 use crate::error::Unauthenticated;
-use crate::tokens::{AccessToken, new_refresh_token, refresh_token_hash};
+use crate::tokens::{new_refresh_token, refresh_token_hash};
 use crate::users::{self, Identifier, User};
-use crate::{Cx, Domain, Error, Result, presence};
+use crate::{Cx, Domain, Error, Result};
+
+pub(crate) use self::actor::Known;
+pub(crate) use self::clearing::keep_clearing;
+pub(crate) use self::uses::{Uses, keep_uses};
+
+pub use self::actor::SignedIn;
+pub use self::list::{UsePosition, find_many, list, rename, revoke, revoke_others};
+pub use backchannel_entities::session::Model as Session;
 
 /// Longest refresh token worth hashing, in bytes; ours have 43.
 const REFRESH_TOKEN_BYTES: usize = 128;
-
-/// A user who acts, and by which login.
-#[derive(Debug)]
-pub struct SignedIn {
-    /// Who.
-    pub user: Arc<User>,
-    /// By which session.
-    pub session_id: SessionId,
-    /// When the access token, or before it the session, expires.
-    pub expires_at: Timestamp,
-}
-
-/// A session that was not ended when it was read, and its user.
-#[derive(Clone)]
-pub(crate) struct Known {
-    pub(crate) user: Arc<User>,
-    expires_at: Timestamp,
-}
 
 /// The secrets of a session that was opened or renewed, and a context to go on in.
 pub struct NewSession {
@@ -51,125 +53,6 @@ pub struct NewSession {
     pub expires_at: Timestamp,
     /// The user, acting.
     pub cx: Cx,
-}
-
-impl Domain {
-    /// Who holds this access token. A bad token makes an anonymous context that knows why:
-    /// whoever renews a session sends the expired token along.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn authenticate(
-        &self,
-        access_token: Option<&str>,
-        client: Arc<Client>,
-    ) -> Result<Cx> {
-        self.acting(self.actor(access_token).await, client)
-    }
-
-    fn acting(&self, signed_in: Result<SignedIn>, client: Arc<Client>) -> Result<Cx> {
-        let actor = match signed_in {
-            Ok(signed_in) => Actor::User(Arc::new(signed_in)),
-            Err(Error::Unauthenticated(because)) => Actor::Anonymous(because),
-            Err(error) => return Err(error),
-        };
-        Ok(Cx {
-            domain: self.clone(),
-            actor,
-            client,
-        })
-    }
-
-    async fn actor(&self, access_token: Option<&str>) -> Result<SignedIn> {
-        let token = access_token.ok_or(Error::Unauthenticated(Unauthenticated::NoToken))?;
-        let token = self.0.access_tokens.check(token, self.0.clock.now());
-        let token = token.map_err(Error::Unauthenticated)?;
-        let known = self.known(&token).await?;
-        Ok(signed_in(&token, known))
-    }
-
-    /// A token's session, if it was read a moment ago; else as it is.
-    async fn known(&self, token: &AccessToken) -> Result<Known> {
-        let (now, uptime) = (self.0.clock.now(), self.0.clock.uptime());
-        let known = self.0.bus.recent_sessions().find(&token.session_id, uptime);
-        match known {
-            Some(known) if known.user.id == token.user_id && known.expires_at > now => Ok(known),
-            Some(_) | None => self.read_session(token).await,
-        }
-    }
-
-    async fn read_session(&self, token: &AccessToken) -> Result<Known> {
-        let recent = self.0.bus.recent_sessions();
-        let reading = recent.reading(self.0.clock.uptime());
-        let (session, user) = session::Entity::find_by_id(token.session_id)
-            .filter(session::Column::UserId.eq(token.user_id))
-            .filter(session::Column::RevokedAt.is_null())
-            .filter(session::Column::ExpiresAt.gt(self.0.clock.now()))
-            .find_both_related(user::Entity)
-            .one(&self.0.db.reader)
-            .await?
-            .ok_or(Error::Unauthenticated(Unauthenticated::EndedSession))?;
-        let known = Known {
-            user: Arc::new(user),
-            expires_at: session.expires_at,
-        };
-        recent.keep(&reading, token.session_id, known.clone());
-        Ok(known)
-    }
-
-    /// The same actor with what is known of the user now: whoever stays connected may have
-    /// changed since. Nobody, if the session has ended.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn renewed(&self, cx: Cx) -> Result<Cx> {
-        let Actor::User(before) = &cx.actor else {
-            return Ok(cx);
-        };
-        let token = AccessToken {
-            user_id: before.user.id,
-            session_id: before.session_id,
-            expires_at: before.expires_at,
-        };
-        let known = self.known(&token).await;
-        let signed_in = known.map(|known| signed_in(&token, known));
-        self.acting(signed_in, Arc::clone(cx.client()))
-    }
-
-    /// Like [`Domain::authenticate`], for something that stays open: the watch tells when
-    /// the session ends. It is set before the session is looked up, so that no end can fall
-    /// between the two.
-    ///
-    /// # Errors
-    /// [`Error::Unauthenticated`] for a bad token; or when the database fails.
-    pub async fn authenticate_and_watch(
-        &self,
-        access_token: &str,
-        client: Arc<Client>,
-    ) -> Result<(Cx, SessionWatch)> {
-        let token = self.0.access_tokens.check(access_token, self.0.clock.now());
-        let token = token.map_err(Error::Unauthenticated)?;
-        let watch = self.0.bus.watch_session(token.session_id);
-        // Read in any case: the watch tells of no end that came before it.
-        let known = self.read_session(&token).await?;
-        let actor = Actor::User(Arc::new(signed_in(&token, known)));
-        Ok((
-            Cx {
-                domain: self.clone(),
-                actor,
-                client,
-            },
-            watch,
-        ))
-    }
-}
-
-fn signed_in(token: &AccessToken, known: Known) -> SignedIn {
-    SignedIn {
-        user: known.user,
-        session_id: token.session_id,
-        expires_at: token.expires_at.min(known.expires_at),
-    }
 }
 
 /// A sign-in, checked.
@@ -225,7 +108,7 @@ pub async fn sign_in(cx: &Cx, credentials: Credentials) -> Result<NewSession> {
     };
     let issuer = Issuer::of(cx);
     let user = Arc::new(user);
-    cx.write(move |tx| Box::pin(async move { issuer.open(tx, user).await }))
+    cx.write(move |tx| Box::pin(async move { issuer.open_one_more(tx, user).await }))
         .await?
         .signed_in(cx)
 }
@@ -256,27 +139,25 @@ pub async fn refresh(cx: &Cx, refresh_token: &str) -> Result<NewSession> {
 pub async fn sign_out(cx: &Cx) -> Result<()> {
     let signed_in = cx.signed_in()?;
     let (user_id, id) = (signed_in.user.id, signed_in.session_id);
-    cx.write(move |tx| Box::pin(async move { end(tx, user_id, id).await }))
+    cx.write(move |tx| Box::pin(async move { ends::end(tx, user_id, &[id]).await }))
         .await
 }
 
-async fn end(tx: &mut Tx, user_id: UserId, id: SessionId) -> Result<()> {
-    presence::end_device(tx, user_id, id).await?;
-    session::Entity::update_many()
-        .col_expr(session::Column::RevokedAt, Expr::value(tx.now()))
-        .filter(session::Column::Id.eq(id))
-        .filter(session::Column::RevokedAt.is_null())
-        .exec(&tx.db)
-        .await?;
-    tx.end_session(id);
-    Ok(())
+/// A user's sessions that go on.
+fn is_live(user_id: UserId, now: Timestamp) -> Condition {
+    Condition::all()
+        .add(session::Column::UserId.eq(user_id))
+        .add(session::Column::RevokedAt.is_null())
+        .add(session::Column::ExpiresAt.gt(now))
 }
 
 /// Makes the rows of sessions and refresh tokens.
-#[derive(Clone, Copy)]
 pub(crate) struct Issuer {
     lifetime: Duration,
     grace: Duration,
+    /// The most sessions of a user.
+    most: u64,
+    client: Arc<Client>,
 }
 
 /// A session whose rows are written and whose access token is still to be made.
@@ -319,23 +200,24 @@ impl Issuer {
         Self {
             lifetime: settings.refresh_token_lifetime,
             grace: settings.refresh_grace,
+            most: settings.sessions_per_user,
+            client: Arc::clone(cx.client()),
         }
     }
 
-    /// Opens a session for `user`.
+    /// Opens a session for `user`, who may have others; of too many, the one used longest ago
+    /// is ended.
+    async fn open_one_more(self, tx: &mut Tx, user: Arc<User>) -> Result<Issued> {
+        ends::take_turn(tx, user.id).await?;
+        ends::make_room(tx, user.id, self.most).await?;
+        self.open(tx, user).await
+    }
+
+    /// Opens the first session of `user`.
     pub(crate) async fn open(self, tx: &Tx, user: Arc<User>) -> Result<Issued> {
-        let now = tx.now();
         let session_id = SessionId(new_id());
-        let row = session::ActiveModel {
-            id: Set(session_id),
-            user_id: Set(user.id),
-            created_at: Set(now),
-            last_used_at: Set(now),
-            expires_at: Set(now.plus(self.lifetime)),
-            revoked_at: Set(None),
-            device_state: Set(session::DeviceState::Online),
-        };
-        row.insert(&tx.db).await?;
+        let expires_at = tx.now().plus(self.lifetime);
+        self.insert(tx, (session_id, user.id), expires_at).await?;
         let refresh_token = self.add_token(tx, session_id).await?;
         Ok(Issued {
             user,
@@ -344,7 +226,29 @@ impl Issuer {
         })
     }
 
-    async fn add_token(self, tx: &Tx, session_id: SessionId) -> Result<String> {
+    async fn insert(
+        &self,
+        tx: &Tx,
+        (id, user_id): (SessionId, UserId),
+        expires_at: Timestamp,
+    ) -> Result<()> {
+        let row = session::ActiveModel {
+            id: Set(id),
+            user_id: Set(user_id),
+            created_at: Set(tx.now()),
+            last_used_at: Set(tx.now()),
+            expires_at: Set(expires_at),
+            revoked_at: Set(None),
+            device_state: Set(session::DeviceState::Online),
+            device_name: Set(self.client.device_name.clone()),
+            user_agent: Set(self.client.user_agent.clone()),
+            address: Set(uses::address(&self.client)),
+        };
+        row.insert(&tx.db).await?;
+        Ok(())
+    }
+
+    async fn add_token(&self, tx: &Tx, session_id: SessionId) -> Result<String> {
         let token = new_refresh_token();
         let row = refresh_token::ActiveModel {
             token_hash: Set(refresh_token_hash(&token)),
@@ -373,13 +277,13 @@ impl Issuer {
             return Ok(None);
         }
         if !self.spend(tx, &token, now).await? {
-            end(tx, session.user_id, session.id).await?;
+            ends::end(tx, session.user_id, &[session.id]).await?;
             tracing::warn!(session.id = %session.id, "a spent refresh token came back; session ended");
             return Ok(None);
         }
         let refresh_token = self.add_token(tx, session.id).await?;
         let (session_id, user_id) = (session.id, session.user_id);
-        touch(tx, session_id, now, now.plus(self.lifetime)).await?;
+        self.prolong(tx, session_id).await?;
         let user = find_user(tx, user_id).await?;
         Ok(Some(Issued {
             user,
@@ -389,7 +293,7 @@ impl Issuer {
     }
 
     /// Marks the token as spent; answers whether it may still be used.
-    async fn spend(self, tx: &Tx, token: &refresh_token::Model, now: Timestamp) -> Result<bool> {
+    async fn spend(&self, tx: &Tx, token: &refresh_token::Model, now: Timestamp) -> Result<bool> {
         if let Some(spent_at) = token.spent_at {
             return Ok(now <= spent_at.plus(self.grace));
         }
@@ -402,16 +306,20 @@ impl Issuer {
             .await?;
         Ok(true)
     }
-}
 
-async fn touch(tx: &Tx, id: SessionId, now: Timestamp, expires_at: Timestamp) -> Result<()> {
-    session::Entity::update_many()
-        .col_expr(session::Column::LastUsedAt, Expr::value(now))
-        .col_expr(session::Column::ExpiresAt, Expr::value(expires_at))
-        .filter(session::Column::Id.eq(id))
-        .exec(&tx.db)
-        .await?;
-    Ok(())
+    async fn prolong(&self, tx: &Tx, id: SessionId) -> Result<()> {
+        use session::Column;
+        let agent = self.client.user_agent.clone();
+        session::Entity::update_many()
+            .col_expr(Column::LastUsedAt, Expr::value(tx.now()))
+            .col_expr(Column::ExpiresAt, Expr::value(tx.now().plus(self.lifetime)))
+            .col_expr(Column::UserAgent, Expr::value(agent))
+            .col_expr(Column::Address, Expr::value(uses::address(&self.client)))
+            .filter(Column::Id.eq(id))
+            .exec(&tx.db)
+            .await?;
+        Ok(())
+    }
 }
 
 async fn find_user(tx: &Tx, id: UserId) -> Result<Arc<User>> {

@@ -31,14 +31,20 @@ pub struct Model {
     pub user_id: UserId,
     /// When.
     pub created_at: Timestamp,
-    /// Last sign-in or refresh.
+    /// When it was last used, as far as it was worth writing down.
     pub last_used_at: Timestamp,
     /// When it ends by itself unless refreshed before.
     pub expires_at: Timestamp,
-    /// When it was ended, by signing out or because a spent refresh token came back.
+    /// When it was ended, by a user or because a spent refresh token came back.
     pub revoked_at: Option<Timestamp>,
     /// What its device says of itself, while it is there.
     pub device_state: DeviceState,
+    /// What the device is called.
+    pub device_name: Option<String>,
+    /// What the program called itself that last used it.
+    pub user_agent: Option<String>,
+    /// Where it was last used.
+    pub address: Option<String>,
 }
 
 /// What it belongs to.

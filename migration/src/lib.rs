@@ -14,6 +14,7 @@ mod m20261120_000003_receipts;
 mod m20261120_000004_presence;
 mod m20261120_000005_calls;
 mod m20261120_000006_members_seq;
+mod m20261120_000007_sessions;
 mod m20261120_000009_profiles;
 
 /// The whole history, oldest first.
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261120_000004_presence::Migration),
             Box::new(m20261120_000005_calls::Migration),
             Box::new(m20261120_000006_members_seq::Migration),
+            Box::new(m20261120_000007_sessions::Migration),
             Box::new(m20261120_000009_profiles::Migration),
         ]
     }

@@ -12,6 +12,7 @@ use crate::conversations::Conversation;
 use crate::error::Result;
 use crate::messages::Message;
 use crate::scalars::Cursor;
+use crate::sessions::Session;
 
 /// Where a page stands in its list.
 #[derive(Clone, SimpleObject)]
@@ -30,6 +31,7 @@ pub(crate) struct PageInfo {
 #[derive(SimpleObject)]
 #[graphql(concrete(name = "CallConnection", params(Call)))]
 #[graphql(concrete(name = "ConversationConnection", params(Conversation)))]
+#[graphql(concrete(name = "SessionConnection", params(Session)))]
 pub(crate) struct Connection<T: OutputType>
 where
     Edge<T>: OutputType,
@@ -48,6 +50,7 @@ where
 #[graphql(concrete(name = "ConversationEdge", params(Conversation)))]
 #[graphql(concrete(name = "MemberEdge", params(crate::members::Member)))]
 #[graphql(concrete(name = "MessageEdge", params(Message)))]
+#[graphql(concrete(name = "SessionEdge", params(Session)))]
 pub(crate) struct Edge<T: OutputType> {
     /// Opaque: hand it back as `after` or `before`.
     cursor: String,
@@ -131,6 +134,7 @@ pub(crate) enum List {
     Messages = 3,
     ViewerEvents = 4,
     Calls = 5,
+    Sessions = 6,
 }
 
 fn encode(list: List, position: &[u8]) -> String {

@@ -4,7 +4,7 @@
 //! seen to be wrong, by people too.
 
 use async_graphql::ID;
-use backchannel_domain::{CallId, ConversationId, Error, MessageId, UserId};
+use backchannel_domain::{CallId, ConversationId, Error, MessageId, SessionId, UserId};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use uuid::Uuid;
@@ -20,6 +20,8 @@ pub(crate) enum GlobalId {
     Message(MessageId),
     /// A call.
     Call(CallId),
+    /// A session.
+    Session(SessionId),
 }
 
 impl GlobalId {
@@ -34,6 +36,7 @@ impl GlobalId {
             ConversationId::PREFIX => Some(Self::Conversation(ConversationId(key))),
             MessageId::PREFIX => Some(Self::Message(MessageId(key))),
             CallId::PREFIX => Some(Self::Call(CallId(key))),
+            SessionId::PREFIX => Some(Self::Session(SessionId(key))),
             _ => None,
         }
     }
@@ -106,6 +109,7 @@ global!(UserId, User, "usr_", "user");
 global!(ConversationId, Conversation, "cnv_", "conversation");
 global!(MessageId, Message, "msg_", "message");
 global!(CallId, Call, "cll_", "call");
+global!(SessionId, Session, "ses_", "session");
 
 /// Ids of a list, all of one type.
 pub(crate) fn parse_all<T: Global>(ids: &[ID]) -> Result<Vec<T>, Error> {

@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::id::GlobalId;
 use crate::messages::Message;
 use crate::scope::Scope;
+use crate::sessions::Session;
 use crate::users::User;
 
 /// Anything that can be fetched again by its id.
@@ -20,6 +21,7 @@ pub(crate) enum Node {
     Conversation(Conversation),
     Message(Message),
     Call(Call),
+    Session(Session),
 }
 
 #[derive(Default)]
@@ -81,6 +83,10 @@ async fn find_if_any(scope: &Scope, id: &ID) -> Result<Option<Node>> {
         Some(GlobalId::Call(id)) => {
             let row = loaders.call(id).await;
             row.map(|row| Node::Call(Call::new(scope, row)))
+        }
+        Some(GlobalId::Session(id)) => {
+            let row = loaders.session(id).await;
+            row.map(|row| Node::Session(Session::new(scope, row)))
         }
     };
     match found {

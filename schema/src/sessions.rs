@@ -1,10 +1,14 @@
-//! Registering, signing in, staying in, signing out.
+//! Registering, signing in, staying in, signing out; and the list of who is signed in where.
 
-use async_graphql::{Context, InputObject, Object, SimpleObject};
-use backchannel_domain::sessions::{self, Credentials, NewSession};
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
+use backchannel_domain::SessionId;
+use backchannel_domain::sessions::{self, Credentials, NewSession, Session as Row};
 use backchannel_domain::users::{self, NewUser};
 
 use crate::error::Result;
+use crate::id::Global as _;
 use crate::scalars::DateTime;
 use crate::scope::Scope;
 use crate::viewer::Viewer;
@@ -21,6 +25,9 @@ struct RegisterInput {
     password: String,
     /// The name shown to others, 1 to 100 characters.
     display_name: String,
+    /// What the device is called that signs in, 1 to 100 characters. Without it, what the header
+    /// `X-Device-Name` says.
+    device_name: Option<String>,
 }
 
 /// Who signs in: an e-mail address or a phone number, and the password.
@@ -32,6 +39,9 @@ struct SignInInput {
     phone: Option<String>,
     /// Password of the account.
     password: String,
+    /// What the device is called that signs in, 1 to 100 characters. Without it, what the header
+    /// `X-Device-Name` says.
+    device_name: Option<String>,
 }
 
 /// A session to renew.
@@ -39,6 +49,103 @@ struct SignInInput {
 struct RefreshSessionInput {
     /// The refresh token of the last answer.
     refresh_token: String,
+}
+
+#[derive(Clone)]
+pub(crate) struct Session {
+    scope: Scope,
+    row: Arc<Row>,
+}
+
+impl Session {
+    pub(crate) fn new(scope: &Scope, row: Arc<Row>) -> Self {
+        Self {
+            scope: scope.clone(),
+            row,
+        }
+    }
+}
+
+/// A login of the viewer, on one device. Nobody else sees it.
+#[Object]
+impl Session {
+    /// Global identifier.
+    pub(crate) async fn id(&self) -> ID {
+        self.row.id.global()
+    }
+
+    /// What the device is called, if anybody said so.
+    async fn device_name(&self) -> Option<&str> {
+        self.row.device_name.as_deref()
+    }
+
+    /// What the program calls itself that last used the session: the `User-Agent`, at most 256
+    /// characters of it.
+    async fn client(&self) -> Option<&str> {
+        self.row.user_agent.as_deref()
+    }
+
+    /// The IP address from which the session was last used.
+    async fn address(&self) -> Option<&str> {
+        self.row.address.as_deref()
+    }
+
+    /// When it began.
+    async fn created_at(&self) -> DateTime {
+        self.row.created_at.into()
+    }
+
+    /// When it was last used: to a minute or so, and to five where a socket or stream is open.
+    async fn last_used_at(&self) -> DateTime {
+        self.row.last_used_at.into()
+    }
+
+    /// When it ends, unless it is renewed before.
+    async fn expires_at(&self) -> DateTime {
+        self.row.expires_at.into()
+    }
+
+    /// Whether this request is made by it.
+    async fn is_current(&self) -> Result<bool> {
+        Ok(self.scope.cx().signed_in()?.session_id == self.row.id)
+    }
+}
+
+/// Which session, and what its device is called from now on.
+#[derive(InputObject)]
+struct RenameSessionInput {
+    /// A session of the viewer.
+    session_id: ID,
+    /// The name, 1 to 100 characters.
+    device_name: String,
+}
+
+/// The answer to `renameSession`.
+#[derive(SimpleObject)]
+struct RenameSessionPayload {
+    /// The session under its new name.
+    session: Session,
+}
+
+/// Which session to end.
+#[derive(InputObject)]
+struct RevokeSessionInput {
+    /// A session of the viewer.
+    session_id: ID,
+}
+
+/// The answer to `revokeSession`.
+#[derive(SimpleObject)]
+struct RevokeSessionPayload {
+    /// True.
+    ok: bool,
+}
+
+/// The answer to `revokeOtherSessions`.
+#[derive(SimpleObject)]
+struct RevokeOtherSessionsPayload {
+    /// How many were ended.
+    session_count: i32,
 }
 
 /// A session: the secrets to go on with, and the view of whoever signed in.
@@ -90,14 +197,17 @@ impl SessionsMutation {
             phone,
             password,
             display_name,
+            device_name,
         } = input;
-        let cx = Scope::of(ctx).cx();
+        let cx = Scope::of(ctx).cx().on_device(device_name.as_deref())?;
         let (email, phone) = (email.as_deref(), phone.as_deref());
         let new = NewUser::parse(cx.domain(), email, phone, password, &display_name)?;
-        AuthPayload::new(ctx, users::register(cx, new).await?).await
+        AuthPayload::new(ctx, users::register(&cx, new).await?).await
     }
 
-    /// Opens a session. UNAUTHENTICATED alike for an unknown account and a wrong password.
+    /// Opens a session. UNAUTHENTICATED alike for an unknown account and a wrong password. A user
+    /// has so many sessions at once (MAX_SESSIONS_PER_USER, 50); one more ends the one that was
+    /// used longest ago.
     async fn sign_in(
         &self,
         ctx: &Context<'_>,
@@ -107,11 +217,12 @@ impl SessionsMutation {
             email,
             phone,
             password,
+            device_name,
         } = input;
-        let cx = Scope::of(ctx).cx();
+        let cx = Scope::of(ctx).cx().on_device(device_name.as_deref())?;
         let (email, phone) = (email.as_deref(), phone.as_deref());
         let credentials = Credentials::parse(cx.domain(), email, phone, password)?;
-        let session = sessions::sign_in(cx, credentials).await?;
+        let session = sessions::sign_in(&cx, credentials).await?;
         AuthPayload::new(ctx, session).await
     }
 
@@ -131,5 +242,42 @@ impl SessionsMutation {
     async fn sign_out(&self, ctx: &Context<'_>) -> Result<SignOutPayload> {
         sessions::sign_out(Scope::of(ctx).cx()).await?;
         Ok(SignOutPayload { ok: true })
+    }
+
+    /// Gives the device of one of the viewer's sessions another name.
+    async fn rename_session(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which session, and the name.")] input: RenameSessionInput,
+    ) -> Result<RenameSessionPayload> {
+        let scope = Scope::of(ctx);
+        scope.cx().signed_in()?;
+        let id = SessionId::parse(&input.session_id)?;
+        let row = sessions::rename(scope.cx(), id, &input.device_name).await?;
+        Ok(RenameSessionPayload {
+            session: Session::new(scope, row),
+        })
+    }
+
+    /// Ends one of the viewer's sessions, this one too: its tokens are refused and its open
+    /// subscriptions closed, within a second.
+    async fn revoke_session(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which session.")] input: RevokeSessionInput,
+    ) -> Result<RevokeSessionPayload> {
+        let scope = Scope::of(ctx);
+        scope.cx().signed_in()?;
+        let id = SessionId::parse(&input.session_id)?;
+        sessions::revoke(scope.cx(), id).await?;
+        Ok(RevokeSessionPayload { ok: true })
+    }
+
+    /// Ends all of the viewer's sessions but this one.
+    async fn revoke_other_sessions(&self, ctx: &Context<'_>) -> Result<RevokeOtherSessionsPayload> {
+        let count = sessions::revoke_others(Scope::of(ctx).cx()).await?;
+        Ok(RevokeOtherSessionsPayload {
+            session_count: i32::try_from(count).unwrap_or(i32::MAX),
+        })
     }
 }

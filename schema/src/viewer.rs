@@ -5,7 +5,8 @@ use std::sync::Arc;
 use async_graphql::{Context, Lookahead, Object};
 use backchannel_domain::conversations::{self, ActivityPosition};
 use backchannel_domain::page::End;
-use backchannel_domain::{ConversationId, feed, preferences};
+use backchannel_domain::sessions::{self, UsePosition};
+use backchannel_domain::{ConversationId, SessionId, feed, preferences};
 
 use crate::connection::{
     Connection, List, RawPageArgs, edges, page_cost, parse_time_cursor, stream_cursor, time_cursor,
@@ -14,6 +15,7 @@ use crate::conversations::Conversation;
 use crate::error::Result;
 use crate::scalars::{Cursor, Date, Json};
 use crate::scope::Scope;
+use crate::sessions::Session;
 use crate::users::User;
 
 pub(crate) struct Viewer {
@@ -127,6 +129,45 @@ impl Viewer {
         };
         let (edges, nodes, page_info) = edges(&page, cursor, |row| {
             Conversation::new(&self.scope, Arc::new(row.clone()))
+        });
+        Ok(Connection {
+            edges,
+            nodes,
+            page_info,
+        })
+    }
+
+    /// The viewer's logins that go on, the one used last first.
+    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    async fn sessions(
+        &self,
+        #[graphql(desc = "Take so many from the beginning: 1 to 200, 50 by default.")]
+        first: Option<i32>,
+        #[graphql(desc = "Start behind the item with this cursor.")] after: Option<String>,
+        #[graphql(desc = "Take so many from the end: 1 to 200.")] last: Option<i32>,
+        #[graphql(desc = "Stop in front of the item with this cursor.")] before: Option<String>,
+    ) -> Result<Connection<Session>> {
+        let request = RawPageArgs {
+            first,
+            after,
+            last,
+            before,
+        }
+        .decode(|cursor| {
+            let (last_used_at, id) = parse_time_cursor(List::Sessions, cursor)?;
+            Some(UsePosition {
+                last_used_at,
+                id: SessionId(id),
+            })
+        })?
+        .check(End::Start)?;
+        let page = sessions::list(self.scope.cx(), &request).await?;
+        let cursor = |row: &sessions::Session| {
+            let position = UsePosition::of(row);
+            time_cursor(List::Sessions, position.last_used_at, position.id.0)
+        };
+        let (edges, nodes, page_info) = edges(&page, cursor, |row| {
+            Session::new(&self.scope, Arc::new(row.clone()))
         });
         Ok(Connection {
             edges,

@@ -85,6 +85,8 @@ pub struct Config {
     pub jwt_refresh_expires_in: Duration,
     /// How long a used refresh token still answers, for a client that lost the reply.
     pub refresh_grace: Duration,
+    /// Sessions of one user at once.
+    pub max_sessions_per_user: u64,
     /// Web origins whose pages may call the API, as browsers spell them: lower case, without
     /// default port or path. The server's own origin is not among them.
     pub allowed_origins: Vec<String>,
@@ -198,6 +200,8 @@ fn read(
         jwt_refresh_expires_in: values
             .required(&table::JWT_REFRESH_EXPIRES_IN, parse::duration(YEAR)),
         refresh_grace: values.required(&table::REFRESH_GRACE, parse::duration(HOUR)),
+        max_sessions_per_user: values
+            .required(&table::MAX_SESSIONS_PER_USER, parse::number(1..=1_000)),
         allowed_origins: values.list(&table::ALLOWED_ORIGINS, url::origin),
         public_url: values.optional(&table::PUBLIC_URL, url::public_url),
         default_region: values.optional(&table::DEFAULT_REGION, parse::region),

@@ -166,6 +166,9 @@ settings! {
     REFRESH_GRACE: Plain, Always("30s"),
         "a duration such as 500ms, 30s or 15m, at most 1h",
         "How long a used refresh token still answers, for a client that lost the reply.";
+    MAX_SESSIONS_PER_USER: Plain, Always("50"),
+        "a number from 1 to 1000",
+        "Sessions of one user at once; one more ends the one that was used longest ago.";
     ALLOWED_ORIGINS: Plain, Unset("only the server's own origin"),
         "origins separated by commas, such as https://chat.example.org,http://localhost:5173",
         "Web origins whose pages may call the API.";

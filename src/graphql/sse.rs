@@ -55,7 +55,8 @@ async fn authenticate(state: &State, caller: &Caller) -> Result<(Cx, Ending), Ou
     let client = Arc::clone(&caller.client);
     let watched = match &caller.token {
         Some(token) => {
-            let known = (state.domain()).authenticate_and_watch(token, Arc::clone(&client));
+            let client = Arc::clone(&client);
+            let known = state.domain().authenticate_and_watch(token, client);
             state.admission().in_turn(known).await
         }
         None => Err(Error::Unauthenticated(Unauthenticated::NoToken)),

@@ -27,6 +27,7 @@ mod profiles;
 mod properties;
 mod receipts;
 mod sdl;
+mod sessions;
 mod sharing;
 mod typing;
 mod viewer_events;

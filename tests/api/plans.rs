@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::calls::{ANSWER, HANG_UP, HISTORY, ICE};
 use crate::harness::people::text;
 use crate::harness::{App, Person, on_both, until};
+use crate::sessions::{LIST, RENAME, REVOKE, has_no_leases, session_ids};
 
 /// Whether a plan reads a whole table. On SQLite a covering index used as a table is no
 /// scan that grows into a search; on Postgres sequential scans are switched off for
@@ -68,6 +69,47 @@ async fn calls(app: &App, ann: &Person, bob: &Person, cleo: &Person) {
         let mut late = bob.signs_in_again().await.listens().await;
         let a_while = std::time::Duration::from_millis(300);
         tokio::time::timeout(a_while, late.next()).await.is_err()
+    })
+    .await;
+}
+
+/// Sessions from sign-in to being cleared away, and their list.
+async fn sessions(app: &App, ann: &Person) {
+    let again = ann.signs_in_again().await;
+    let refresh =
+        "mutation($input: RefreshSessionInput!) { refreshSession(input: $input) { accessToken } }";
+    let token = json!({ "input": { "refreshToken": again.refresh_token } });
+    again.asks(refresh, token).await;
+    let page = ann.asks(LIST, json!({ "first": 1 })).await;
+    let cursor = &page["viewer"]["sessions"]["pageInfo"]["endCursor"];
+    ann.asks(LIST, json!({ "first": 1, "after": cursor })).await;
+    ann.asks(LIST, json!({ "last": 1, "before": cursor })).await;
+    let id = session_ids(&again).await.swap_remove(0);
+    let node = "query($id: ID!) { node(id: $id) { id } }";
+    ann.asks(node, json!({ "id": id })).await;
+    let name = json!({ "input": { "sessionId": id, "deviceName": "tablet" } });
+    ann.asks(RENAME, name).await;
+    ann.asks(REVOKE, json!({ "input": { "sessionId": id } }))
+        .await;
+    let other = ann.signs_in_again().await;
+    let revoke_others = "mutation { revokeOtherSessions { sessionCount } }";
+    ann.asks(revoke_others, json!({})).await;
+    assert_eq!(other.is_refused(LIST, json!({})).await, "UNAUTHENTICATED");
+    let again = ann.signs_in_again().await;
+    again.asks("mutation { signOut { ok } }", json!({})).await;
+    // Used after a while, then not for long.
+    app.advance(std::time::Duration::from_secs(120));
+    let before = "SELECT max(last_used_at) FROM sessions";
+    let used = app.runs_sql(before).await;
+    ann.asks(LIST, json!({})).await;
+    until("the use is written", || async {
+        app.runs_sql(before).await != used
+    })
+    .await;
+    has_no_leases(app).await;
+    app.advance(std::time::Duration::from_hours(8 * 24));
+    until("all is cleared away", || async {
+        app.runs_sql("SELECT count(*) FROM sessions").await == "0"
     })
     .await;
 }
@@ -144,7 +186,7 @@ on_both! {
         }
         drop(socket);
         watching.shows(&dan, "OFFLINE").await;
-        let _socket = dan.opens_socket().await;
+        let back = dan.opens_socket().await;
         watching.shows(&dan, "ONLINE").await;
         assert_eq!(bob.sees(&ann).await["state"], "AWAY");
         calls(app, &ann, &bob, &cleo).await;
@@ -178,11 +220,8 @@ on_both! {
             ann.asks(keep, json!({ "input": { "client": "web", "value": value } })).await;
         }
         drop(profiles);
-        // Sessions: signing in, refreshing, ending.
-        let again = ann.signs_in_again().await;
-        let refresh = "mutation($input: RefreshSessionInput!) { refreshSession(input: $input) { accessToken } }";
-        again.asks(refresh, json!({ "input": { "refreshToken": again.refresh_token } })).await;
-        again.asks("mutation { signOut { ok } }", json!({})).await;
+        drop((watching, back));
+        sessions(app, &ann).await;
 
         let plans = app.domain.explain_recorded().await.expect("every statement can be explained");
         let batches = plans.iter().filter(|Plan { sql, .. }| sql.contains("INTO \"messages\"") && !sql.contains("allowed"));

@@ -244,6 +244,11 @@ impl Bus {
         }
     }
 
+    /// The sessions by which something is open here.
+    pub(crate) fn watched_sessions(&self) -> Vec<SessionId> {
+        self.0.local.sessions.keys()
+    }
+
     /// The sessions read lately, which go when somebody tells of their end.
     pub(crate) fn recent_sessions(&self) -> &Recent<SessionId, Known> {
         &self.0.local.recent_sessions

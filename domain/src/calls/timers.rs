@@ -180,6 +180,7 @@ mod tests {
             refresh_token_lifetime: Duration::from_secs(900),
             refresh_grace: Duration::from_secs(30),
             default_region: None,
+            sessions_per_user: 50,
             turn: calls::Turn::default(),
         };
         let clock = Clock::default();

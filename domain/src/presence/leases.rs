@@ -48,16 +48,17 @@ pub(super) async fn end_all(
     tell_gone(tx, ended, &outcome.devices).await
 }
 
-/// Ends the leases of a session on every node.
-pub(super) async fn end_everywhere(tx: &mut Tx, user_id: UserId, id: SessionId) -> Result<()> {
+/// Ends the leases of a user's sessions on every node.
+pub(super) async fn end_everywhere(tx: &mut Tx, user_id: UserId, ids: &[SessionId]) -> Result<()> {
     let users = outcome::lock(tx, vec![user_id]).await?;
     lease::Entity::delete_many()
         .filter(lease::Column::UserId.eq(user_id))
-        .filter(lease::Column::SessionId.eq(id))
+        .filter(lease::Column::SessionId.is_in(in_list(ids)))
         .exec(&tx.db)
         .await?;
     let outcome = users.settle(tx, None).await?;
-    tell_gone(tx, &[(id, user_id)], &outcome.devices).await
+    let ended: Vec<_> = ids.iter().map(|id| (*id, user_id)).collect();
+    tell_gone(tx, &ended, &outcome.devices).await
 }
 
 /// Writes what a device says of itself, and a lease for one without. None when the node may

@@ -125,9 +125,9 @@ pub async fn set(cx: &Cx, new: NewPresence) -> Result<Presence> {
     }
 }
 
-/// Ends all leases of a session that is being ended.
-pub(crate) async fn end_device(tx: &mut Tx, user_id: UserId, id: SessionId) -> Result<()> {
-    leases::end_everywhere(tx, user_id, id).await
+/// Ends all leases of a user's sessions that are being ended.
+pub(crate) async fn end_devices(tx: &mut Tx, user_id: UserId, ids: &[SessionId]) -> Result<()> {
+    leases::end_everywhere(tx, user_id, ids).await
 }
 
 /// Presence by user; for whoever never was there, that.

@@ -1080,6 +1080,55 @@ query CallHistory($conversationId: ID) {
     }
   }
 }
+`},{file:"50-anns-sessions.graphql",text:`# Title: Where Ann is signed in
+# Each login is a session: its device, the program, the address it was last
+# used from. The one that asks is marked.
+# as: ann
+# save: sessionId = viewer.sessions.nodes.0.id
+
+query AnnsSessions {
+  viewer {
+    sessions(first: 20) {
+      nodes {
+        id
+        deviceName
+        client
+        address
+        createdAt
+        lastUsedAt
+        expiresAt
+        isCurrent
+      }
+      pageInfo {
+        hasNextPage
+        endCursor
+      }
+    }
+  }
+}
+`},{file:"51-name-a-device.graphql",text:`# Title: Ann names her device
+# The list tells it apart from her others then.
+# as: ann
+# variables: {"input": {"sessionId": "{{sessionId}}", "deviceName": "Kitchen laptop"}}
+
+mutation NameADevice($input: RenameSessionInput!) {
+  renameSession(input: $input) {
+    session {
+      id
+      deviceName
+    }
+  }
+}
+`},{file:"52-sign-out-elsewhere.graphql",text:`# Title: Ann signs out everywhere else
+# All of her sessions but this one end, with their tokens and open streams,
+# within a second. \`revokeSession\` ends a single one.
+# as: ann
+
+mutation SignOutElsewhere {
+  revokeOtherSessions {
+    sessionCount
+  }
+}
 `}];var U2=Poe.map(({file:e,text:t})=>Ewe(e,t)),Voe=()=>({values:{run:Math.random().toString(36).slice(2,8)},done:[]}),Bv=Fv("examples",Voe());function Boe(){Bv.set(Voe())}function y9(e){return U2.find(t=>t.operationName===e)}function zoe({number:e,title:t,explanation:n,operation:r}){return`# ${e} ${t}
 #
 # ${n.join(" ")}

@@ -18,13 +18,14 @@ use backchannel_domain::members::{JoinPosition, Member};
 use backchannel_domain::messages::{Message, MessagePage};
 use backchannel_domain::page::{Page, PageRequest};
 use backchannel_domain::presence::Presence;
+use backchannel_domain::sessions::Session;
 use backchannel_domain::users::User;
-use backchannel_domain::{CallId, ConversationId, Cx, Error, MessageId, Result, UserId};
+use backchannel_domain::{CallId, ConversationId, Cx, Error, MessageId, Result, SessionId, UserId};
 
 use self::gathering::Lazy;
 use self::sources::{
     Calls, Conversations, DeliveredHere, MemberCounts, MemberPages, Members, MessagePages,
-    Messages, Presences, SeenByCounts, SeenByPages, ShownReads, UnreadCounts, Users,
+    Messages, Presences, SeenByCounts, SeenByPages, Sessions, ShownReads, UnreadCounts, Users,
 };
 
 /// The loaders of a scope.
@@ -44,6 +45,7 @@ pub(crate) struct Loaders {
     messages: Lazy<Messages>,
     message_pages: Lazy<MessagePages>,
     calls: Lazy<Calls>,
+    sessions: Lazy<Sessions>,
 }
 
 impl Loaders {
@@ -64,6 +66,7 @@ impl Loaders {
             messages: Lazy::default(),
             message_pages: Lazy::default(),
             calls: Lazy::default(),
+            sessions: Lazy::default(),
         }
     }
 
@@ -176,5 +179,13 @@ impl Loaders {
             .load(&self.cx, id)
             .await?
             .ok_or(Error::NotFound("call"))
+    }
+
+    /// A session of the actor's own.
+    pub(crate) async fn session(&self, id: SessionId) -> Result<Arc<Session>> {
+        self.sessions
+            .load(&self.cx, id)
+            .await?
+            .ok_or(Error::NotFound("session"))
     }
 }

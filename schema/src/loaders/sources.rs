@@ -11,8 +11,9 @@ use backchannel_domain::messages::{self, Message, MessagePage};
 use backchannel_domain::page::{Page, PageRequest};
 use backchannel_domain::presence::{self, Presence};
 use backchannel_domain::receipts;
+use backchannel_domain::sessions::{self, Session};
 use backchannel_domain::users::{self, User};
-use backchannel_domain::{CallId, ConversationId, Cx, MessageId, Result, UserId};
+use backchannel_domain::{CallId, ConversationId, Cx, MessageId, Result, SessionId, UserId};
 
 use super::gathering::Source;
 
@@ -201,4 +202,15 @@ fn by_request<C: Eq + Hash, K: Copy>(
         ids.entry(request).or_default().push(*id);
     }
     ids
+}
+
+pub(super) struct Sessions;
+
+impl Source for Sessions {
+    type Key = SessionId;
+    type Value = Arc<Session>;
+
+    async fn fetch(cx: &Cx, keys: &[SessionId]) -> Result<HashMap<SessionId, Arc<Session>>> {
+        sessions::find_many(cx, keys).await
+    }
 }

@@ -124,7 +124,8 @@ fn seat(state: &State, cx: &Cx) -> Result<Option<Seat>, Close> {
 /// cannot be learned just now. The session is watched already.
 pub(super) async fn renew(state: State, before: Cx, token: String) -> Result<Option<Cx>, Close> {
     let token = auth::strip_scheme(&token);
-    let known = (state.domain()).authenticate(Some(token), Arc::clone(before.client()));
+    let client = Arc::clone(before.client());
+    let known = state.domain().authenticate(Some(token), client);
     let cx = match timeout(RENEWAL, state.admission().in_turn(known)).await {
         Ok(Ok(cx)) => cx,
         Ok(Err(error)) => {

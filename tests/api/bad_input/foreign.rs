@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::presence::WATCH;
 use crate::profiles;
+use crate::sessions::{RENAME, REVOKE, session_ids};
 
 use super::*;
 use crate::calls::{ANSWER, CALL, DECLINE, HANG_UP, HISTORY, ICE, SAY, START, on_call, said};
@@ -29,6 +30,12 @@ on_both! {
         let conversations = [&room.id, &public.id, &direct.id, &past.id];
         let messages = [&said.id, &gone.id, &then.id];
         let calls = [&over, &rings];
+        // Of others, and one of the stranger's own that has ended.
+        let ended = stranger.signs_in_again().await;
+        let mut sessions = session_ids(ann).await;
+        sessions.extend(session_ids(bob).await);
+        sessions.extend(session_ids(&ended).await.into_iter().take(1));
+        ended.asks("mutation { signOut { ok } }", json!({})).await;
         let mut probed = BTreeSet::new();
         for Probe { of, kind, query, variables } in probes(&scene, &own) {
             probed.insert(of);
@@ -36,6 +43,7 @@ on_both! {
                 "cnv_" => conversations.to_vec(),
                 "msg_" => messages.to_vec(),
                 "cll_" => calls.to_vec(),
+                "ses_" => sessions.iter().collect(),
                 // People are no secret; that they are not in the stranger's room is.
                 _ => vec![&ann.id, &bob.id],
             };
@@ -252,7 +260,21 @@ fn probes(scene: &Scene, own: &Room) -> Vec<Probe> {
         let of = "SetTypingInput.conversationId";
         probes.push(probe(of, "cnv_", SET_TYPING, variables));
     }
-    for kind in ["cnv_", "msg_", "cll_"] {
+    let rename = input(json!({ "sessionId": "$", "deviceName": "mine" }));
+    probes.push(probe(
+        "RenameSessionInput.sessionId",
+        "ses_",
+        RENAME,
+        rename,
+    ));
+    let revoke = input(json!({ "sessionId": "$" }));
+    probes.push(probe(
+        "RevokeSessionInput.sessionId",
+        "ses_",
+        REVOKE,
+        revoke,
+    ));
+    for kind in ["cnv_", "msg_", "cll_", "ses_"] {
         probes.push(probe("Query.node.id", kind, NODE, json!({ "id": "$" })));
         probes.push(probe(
             "Query.nodes.ids",

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use super::clients::Http;
 use super::people::{Node, Person};
-use super::servers::{Postgres, Redis};
+use super::servers::{Postgres, Redis, sqlite3};
 use super::until;
 
 /// Runs a test on SQLite with the in-process bus, and on Postgres with Redis.
@@ -51,6 +51,8 @@ pub(crate) struct App {
     stop: oneshot::Sender<()>,
     stopped: JoinHandle<()>,
     files: TempDir,
+    /// The URL of its Postgres database, if it is on one.
+    database: Option<String>,
 }
 
 /// Settings by name, as in the environment.
@@ -62,15 +64,31 @@ impl App {
     }
 
     pub(crate) async fn postgres() -> Self {
+        Self::postgres_with(&[]).await
+    }
+
+    /// A node on Postgres and Redis, with further settings of the test's own.
+    pub(crate) async fn postgres_with(settings: Settings<'_>) -> Self {
         let database = Postgres::shared().await.fresh_database().await;
         let redis = Redis::shared().await.url();
-        Self::with(&[("DATABASE_URL", &database), ("REDIS_URL", &redis)]).await
+        let both = [("DATABASE_URL", database.as_str()), ("REDIS_URL", &redis)];
+        Self::with(&[&both[..], settings].concat()).await
+    }
+
+    /// One node on each database, with settings of the test's own.
+    pub(crate) async fn both_with(settings: Settings<'_>) -> [Self; 2] {
+        [
+            Self::with(settings).await,
+            Self::postgres_with(settings).await,
+        ]
     }
 
     /// A node with settings of the test's own.
     pub(crate) async fn with(settings: Settings<'_>) -> Self {
         let files = tempfile::tempdir().expect("a directory for the node's files");
         let directory = files.path().display().to_string();
+        let named = settings.iter().find(|(name, _)| *name == "DATABASE_URL");
+        let database = named.map(|(_, url)| (*url).to_owned());
         let settings: Overrides = [
             ("PORT", "0"),
             ("HOST", "127.0.0.1"),
@@ -100,6 +118,7 @@ impl App {
             stop,
             stopped,
             files,
+            database,
         }
     }
 
@@ -128,7 +147,16 @@ impl App {
 
     /// Whether its database is Postgres, and not the file beside it.
     pub(crate) fn is_on_postgres(&self) -> bool {
-        !self.files().join("backchannel.db").exists()
+        self.database.is_some()
+    }
+
+    /// Runs a statement as an operator does, by no door of the node; answers the first value.
+    pub(crate) async fn runs_sql(&self, statement: &str) -> String {
+        if let Some(url) = &self.database {
+            let mut session = Postgres::shared().await.session(url).await;
+            return session.ask(statement).await.expect("a good statement");
+        }
+        sqlite3(&self.files().join("backchannel.db"), statement)
     }
 
     /// The node's data directory.

@@ -71,6 +71,65 @@ async fn signing_out_ends_one_session_everywhere(cluster: &Cluster) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn revoked_sessions_end_on_every_node_within_a_second() {
+    let cluster = Cluster::up().await;
+    revoked_sessions_end_everywhere(&cluster.a, &cluster.b).await;
+    cluster.down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn revoked_sessions_end_on_every_node_within_a_second_though_their_hint_is_lost() {
+    let (cluster, silent) = Cluster::with_a_silent_node().await;
+    revoked_sessions_end_everywhere(&silent, &cluster.b).await;
+    silent.finish().await;
+    cluster.down().await;
+}
+
+async fn revoked_sessions_end_everywhere(from: &App, on: &App) {
+    const REVOKE_OTHERS: &str = "mutation { revokeOtherSessions { sessionCount } }";
+    let [ann, bob] = from.people(["Ann", "Bob"]).await;
+    let room = ann.makes_group("Devices", &[&bob]).await;
+    ann.sends(&room, "one").await;
+    let mut seq = 1;
+    for tenth in 0..5 {
+        let [phone, tablet, laptop] = [
+            bob.signs_in_again().await,
+            bob.signs_in_again().await,
+            bob.signs_in_again().await,
+        ];
+        let mut streams = Vec::new();
+        for device in [&phone, &tablet, &laptop] {
+            let mut stream = device.on(on).follows(&room, Some(seq - 1)).await;
+            assert_eq!(stream.next().await["seq"], seq);
+            streams.push(stream);
+        }
+        let mut kept = streams.pop().expect("the laptop's");
+        // Each time at another moment between two looks at the database.
+        sleep(Duration::from_millis(100 * tenth)).await;
+
+        // The first is one more: the session by which Bob registered.
+        let count = laptop.asks(REVOKE_OTHERS, json!({})).await;
+        let answered = Instant::now();
+        let expected = if tenth == 0 { 3 } else { 2 };
+        assert_eq!(count["revokeOtherSessions"]["sessionCount"], expected);
+        for stream in streams {
+            assert_eq!(stream.ends().await, Ended::Closed(4403));
+        }
+        let took = answered.elapsed();
+        assert!(took < AT_ONCE, "{took:?}");
+        for device in [&phone, &tablet] {
+            let refused = device.on(on).is_refused(VIEWER, json!({})).await;
+            assert_eq!(refused, "UNAUTHENTICATED");
+        }
+        seq = ann.sends(&room, "the kept one goes on").await.seq;
+        assert_eq!(kept.next().await["seq"], seq);
+        laptop.asks(SIGN_OUT, json!({})).await;
+    }
+}
+
+const SIGN_OUT: &str = "mutation { signOut { ok } }";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_that_is_in_use_is_refused_on_every_node_within_a_second() {
     let cluster = Cluster::up().await;
     a_session_in_use_is_refused(&cluster.a, &cluster.b).await;

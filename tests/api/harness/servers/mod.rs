@@ -16,7 +16,7 @@ mod redis;
 mod watchdog;
 mod wire;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 pub(crate) use coturn::Coturn;
@@ -31,6 +31,24 @@ fn missing(what: &str, package: &str) -> ! {
          installs what is missing and runs the tests; to install it yourself on Debian: \
          `apt-get install {package}`."
     )
+}
+
+/// Runs a statement on a SQLite file that a node has open; answers what it prints.
+pub(crate) fn sqlite3(file: &Path, statement: &str) -> String {
+    if program_directory("sqlite3").is_none() {
+        missing("the SQLite shell (sqlite3)", "sqlite3");
+    }
+    let mut command = Command::new("sqlite3");
+    // As the server does; by itself it would wait for no lock and know no references.
+    let settings = "PRAGMA foreign_keys = on";
+    command.args(["-cmd", ".timeout 5000", "-cmd", settings]);
+    let output = command.arg(file).arg(statement).output();
+    let output = output.expect("it starts");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{statement}: {error}");
+    String::from_utf8_lossy(&output.stdout)
+        .trim_end()
+        .to_owned()
 }
 
 /// Where the PATH has `program`.

@@ -137,6 +137,11 @@ impl Session {
 
     /// Runs one statement.
     pub(crate) async fn execute(&mut self, statement: &str) -> Result<(), String> {
+        self.ask(statement).await.map(drop)
+    }
+
+    /// Runs one statement; answers the first value of its last row, as text.
+    pub(crate) async fn ask(&mut self, statement: &str) -> Result<String, String> {
         let mut query = vec![b'Q'];
         query.extend(framed(&[statement.as_bytes(), b"\0"].concat()));
         let written = self.0.write_all(&query).await;
@@ -191,9 +196,10 @@ fn framed(body: &[u8]) -> Vec<u8> {
     [&length.to_be_bytes(), body].concat()
 }
 
-/// Reads messages until Postgres waits for the next query (`Z`); an error (`E`) becomes text.
-async fn until_ready(connection: &mut TcpStream) -> Result<(), String> {
-    let mut outcome = Ok(());
+/// Reads messages until Postgres waits for the next query (`Z`); an error (`E`) becomes text, and
+/// so does the first value of a row (`D`).
+async fn until_ready(connection: &mut TcpStream) -> Result<String, String> {
+    let mut outcome = Ok(String::new());
     loop {
         let kind = connection
             .read_u8()
@@ -216,8 +222,18 @@ async fn until_ready(connection: &mut TcpStream) -> Result<(), String> {
             .map_err(|error| error.to_string())?;
         match kind {
             b'E' => outcome = Err(String::from_utf8_lossy(&body).replace('\0', " ")),
+            b'D' => outcome = Ok(first_value(&body)),
             b'Z' => return outcome,
             _ => {}
         }
     }
+}
+
+/// The first value of a row, if there are any: behind their number, its length and its text.
+fn first_value(row: &[u8]) -> String {
+    let Some((length, values)) = row[2..].split_first_chunk() else {
+        return String::new();
+    };
+    let length = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0);
+    String::from_utf8_lossy(&values[..length]).into_owned()
 }

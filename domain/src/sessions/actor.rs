@@ -1,0 +1,159 @@
+//! Whose an access token is, and whether its session goes on.
+
+use std::sync::Arc;
+
+use backchannel_entities::{SessionId, Timestamp, session, user};
+use sea_orm::EntityTrait;
+
+use crate::bus::SessionWatch;
+use crate::client::Client;
+use crate::cx::Actor;
+use crate::error::Unauthenticated;
+use crate::tokens::AccessToken;
+use crate::users::User;
+use crate::{Cx, Domain, Error, Result};
+
+use super::Session;
+
+/// A user who acts, and by which login.
+#[derive(Debug)]
+pub struct SignedIn {
+    /// Who.
+    pub user: Arc<User>,
+    /// By which session.
+    pub session_id: SessionId,
+    /// When the access token, or before it the session, expires.
+    pub expires_at: Timestamp,
+}
+
+/// A session that was not ended when it was read, and its user.
+#[derive(Clone)]
+pub(crate) struct Known {
+    pub(crate) user: Arc<User>,
+    expires_at: Timestamp,
+}
+
+impl Domain {
+    /// Who holds this access token. A bad token makes an anonymous context that knows why:
+    /// whoever renews a session sends the expired token along.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn authenticate(
+        &self,
+        access_token: Option<&str>,
+        client: Arc<Client>,
+    ) -> Result<Cx> {
+        self.acting(self.actor(access_token, &client).await, client)
+    }
+
+    fn acting(&self, signed_in: Result<SignedIn>, client: Arc<Client>) -> Result<Cx> {
+        let actor = match signed_in {
+            Ok(signed_in) => Actor::User(Arc::new(signed_in)),
+            Err(Error::Unauthenticated(because)) => Actor::Anonymous(because),
+            Err(error) => return Err(error),
+        };
+        Ok(Cx {
+            domain: self.clone(),
+            actor,
+            client,
+        })
+    }
+
+    async fn actor(&self, access_token: Option<&str>, client: &Arc<Client>) -> Result<SignedIn> {
+        let token = access_token.ok_or(Error::Unauthenticated(Unauthenticated::NoToken))?;
+        let token = self.0.access_tokens.check(token, self.0.clock.now());
+        let token = token.map_err(Error::Unauthenticated)?;
+        let known = self.known(&token, client).await?;
+        Ok(signed_in(&token, known))
+    }
+
+    /// A token's session, if it was read a moment ago; else as it is.
+    async fn known(&self, token: &AccessToken, client: &Arc<Client>) -> Result<Known> {
+        let (now, uptime) = (self.0.clock.now(), self.0.clock.uptime());
+        let known = self.0.bus.recent_sessions().find(&token.session_id, uptime);
+        match known {
+            Some(known) if known.user.id == token.user_id && known.expires_at > now => Ok(known),
+            Some(_) | None => self.read_session(token, client).await,
+        }
+    }
+
+    async fn read_session(&self, token: &AccessToken, client: &Arc<Client>) -> Result<Known> {
+        let recent = self.0.bus.recent_sessions();
+        let reading = recent.reading(self.0.clock.uptime());
+        let found = self.find_session(token.session_id).await?;
+        let now = self.0.clock.now();
+        let (session, user) = found
+            .filter(|(session, user)| {
+                user.id == token.user_id && session.revoked_at.is_none() && session.expires_at > now
+            })
+            .ok_or(Error::Unauthenticated(Unauthenticated::EndedSession))?;
+        self.0.uses.note(&session, client, now);
+        let known = Known {
+            user: Arc::new(user),
+            expires_at: session.expires_at,
+        };
+        recent.keep(&reading, token.session_id, known.clone());
+        Ok(known)
+    }
+
+    /// The same actor with what is known of the user now: whoever stays connected may have
+    /// changed since. Nobody, if the session has ended.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn renewed(&self, cx: Cx) -> Result<Cx> {
+        let Actor::User(before) = &cx.actor else {
+            return Ok(cx);
+        };
+        let token = AccessToken {
+            user_id: before.user.id,
+            session_id: before.session_id,
+            expires_at: before.expires_at,
+        };
+        let known = self.known(&token, cx.client()).await;
+        let signed_in = known.map(|known| signed_in(&token, known));
+        self.acting(signed_in, Arc::clone(cx.client()))
+    }
+
+    async fn find_session(&self, id: SessionId) -> Result<Option<(Session, User)>> {
+        let found = session::Entity::find_by_id(id)
+            .find_both_related(user::Entity)
+            .one(&self.0.db.reader)
+            .await?;
+        Ok(found)
+    }
+
+    /// Like [`Domain::authenticate`], for something that stays open: the watch tells when
+    /// the session ends. It is set before the session is looked up, so that no end can fall
+    /// between the two.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] for a bad token; or when the database fails.
+    pub async fn authenticate_and_watch(
+        &self,
+        access_token: &str,
+        client: Arc<Client>,
+    ) -> Result<(Cx, SessionWatch)> {
+        let token = self.0.access_tokens.check(access_token, self.0.clock.now());
+        let token = token.map_err(Error::Unauthenticated)?;
+        let watch = self.0.bus.watch_session(token.session_id);
+        // Read in any case: the watch tells of no end that came before it.
+        let known = self.read_session(&token, &client).await?;
+        let actor = Actor::User(Arc::new(signed_in(&token, known)));
+        let cx = Cx {
+            domain: self.clone(),
+            actor,
+            client,
+        };
+        Ok((cx, watch))
+    }
+}
+
+fn signed_in(token: &AccessToken, known: Known) -> SignedIn {
+    SignedIn {
+        user: known.user,
+        session_id: token.session_id,
+        expires_at: token.expires_at.min(known.expires_at),
+    }
+}
