@@ -154,6 +154,8 @@ fn settings(config: &Config, jwt_secret: &Secret) -> Settings {
         refresh_grace: config.refresh_grace,
         default_region: config.default_region,
         sessions_per_user: config.max_sessions_per_user,
+        legacy_jwt_secret: (config.legacy_jwt_secret.as_ref())
+            .map(|secret| secret.expose().as_bytes().to_vec()),
         turn: Turn {
             urls: config.turn_urls.clone(),
             secret: config

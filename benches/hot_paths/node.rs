@@ -70,6 +70,7 @@ impl Node {
             refresh_grace: Duration::from_secs(30),
             default_region: None,
             sessions_per_user: 50,
+            legacy_jwt_secret: None,
             turn: Turn::default(),
         };
         let domain = runtime.block_on(Domain::start(settings, Clock::default()));

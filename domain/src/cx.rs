@@ -49,6 +49,8 @@ pub struct Settings {
     pub default_region: Option<Region>,
     /// Most sessions of a user.
     pub sessions_per_user: u64,
+    /// Signed the access tokens of the servers that came before; none where those are refused.
+    pub legacy_jwt_secret: Option<Vec<u8>>,
     /// Servers that help the devices of a call to reach each other.
     pub turn: calls::Turn,
 }
@@ -102,7 +104,7 @@ impl Domain {
             proofs: Proofs::start(&db.reader),
             devices: Devices::new(clock.clone()),
             passwords: Passwords::new()?,
-            access_tokens: AccessTokens::new(&settings.jwt_secret, settings.access_token_lifetime),
+            access_tokens: AccessTokens::new(&settings),
             uses: Uses::default(),
             sends: SendQueue::new(db.stamps, settings.database_pool),
             db,

@@ -5,7 +5,8 @@
 //! have been lost. Later use means that two hold it: the session is ended.
 //!
 //! 1. Here a session is opened and renewed.
-//! 2. [`actor`] says whose an access token is, for each request and socket.
+//! 2. [`actor`] says whose an access token is, for each request and socket. A token of the
+//!    servers that came before opens a session when it is first seen ([`legacy`]).
 //! 3. [`list`](mod@list) is what users see of their own sessions and may do with them; [`ends`]
 //!    is how a session ends.
 //! 4. The node by itself writes down which sessions are used ([`uses`]), and clears away what is
@@ -14,6 +15,7 @@
 mod actor;
 mod clearing;
 mod ends;
+mod legacy;
 mod list;
 mod uses;
 

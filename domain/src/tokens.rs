@@ -1,6 +1,8 @@
 //! Secrets clients hold: access tokens (JWT, RFC 7519, HS256) and refresh tokens.
 
-use std::sync::{Mutex, MutexGuard};
+mod legacy;
+
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use backchannel_entities::{SessionId, Timestamp, UserId};
@@ -13,10 +15,14 @@ use sha2::{Digest, Sha256};
 
 use crate::clock::random_bytes;
 use crate::error::Unauthenticated;
-use crate::{Error, Result};
+use crate::{Error, Result, Settings};
+
+use self::legacy::LegacyTokens;
 
 /// Our tokens are a third of this; longer ones are refused before they are parsed.
 const ACCESS_TOKEN_BYTES: usize = 1_024;
+/// Those of the servers that came before may name device and address.
+const LEGACY_TOKEN_BYTES: usize = 4_096;
 
 /// The audience of access tokens: a token made for another purpose under the same secret
 /// is not one.
@@ -34,10 +40,19 @@ struct Claims {
 /// Tokens whose signature is known to be good; the least recently used goes first.
 const KNOWN: usize = 4_096;
 
+/// Whose an access token is.
+#[derive(Clone)]
+pub(crate) enum Holder {
+    /// The user it names.
+    User(UserId),
+    /// Whoever had this id on the servers that came before.
+    Legacy(Arc<str>),
+}
+
 /// What a good access token says.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct AccessToken {
-    pub(crate) user_id: UserId,
+    pub(crate) holder: Holder,
     pub(crate) session_id: SessionId,
     pub(crate) expires_at: Timestamp,
 }
@@ -48,12 +63,15 @@ pub(crate) struct AccessTokens {
     decoding: DecodingKey,
     validation: Validation,
     lifetime: Duration,
+    legacy: Option<LegacyTokens>,
     /// By the hash of the token: what is valid is not to lie about in memory.
     known: Mutex<LruCache<[u8; 32], AccessToken>>,
 }
 
 impl AccessTokens {
-    pub(crate) fn new(secret: &[u8], lifetime: Duration) -> Self {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let secret = &settings.jwt_secret;
+        let legacy = settings.legacy_jwt_secret.as_deref();
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_audience(&[AUDIENCE]);
         validation.set_required_spec_claims(&["exp", "aud", "sub"]);
@@ -63,7 +81,8 @@ impl AccessTokens {
             encoding: EncodingKey::from_secret(secret),
             decoding: DecodingKey::from_secret(secret),
             validation,
-            lifetime,
+            lifetime: settings.access_token_lifetime,
+            legacy: legacy.map(LegacyTokens::new),
             known: Mutex::new(LruCache::new(KNOWN)),
         }
     }
@@ -95,16 +114,20 @@ impl AccessTokens {
         token: &str,
         now: Timestamp,
     ) -> Result<AccessToken, Unauthenticated> {
-        if token.len() > ACCESS_TOKEN_BYTES {
+        let most = match self.legacy {
+            Some(_) => LEGACY_TOKEN_BYTES,
+            None => ACCESS_TOKEN_BYTES,
+        };
+        if token.len() > most {
             return Err(Unauthenticated::InvalidToken);
         }
         let digest = Sha256::digest(token.as_bytes()).into();
-        let known = self.known().get(&digest).copied();
+        let known = self.known().get(&digest).cloned();
         let token = match known {
             Some(token) => token,
             None => {
                 let read = self.read(token)?;
-                self.known().insert(digest, read);
+                self.known().insert(digest, read.clone());
                 read
             }
         };
@@ -114,15 +137,19 @@ impl AccessTokens {
         Ok(token)
     }
 
+    /// The two kinds are told apart by nothing but their signature, and the secrets differ.
     fn read(&self, token: &str) -> Result<AccessToken, Unauthenticated> {
-        let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation)
-            .map_err(|_| Unauthenticated::InvalidToken)?
-            .claims;
-        Ok(AccessToken {
-            user_id: claims.sub,
-            session_id: claims.sid,
-            expires_at: Timestamp(claims.exp.saturating_mul(1_000)),
-        })
+        let own = || {
+            let decoded =
+                jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation).ok()?;
+            Some(AccessToken {
+                holder: Holder::User(decoded.claims.sub),
+                session_id: decoded.claims.sid,
+                expires_at: Timestamp(decoded.claims.exp.saturating_mul(1_000)),
+            })
+        };
+        let legacy = || self.legacy.as_ref()?.read(token);
+        own().or_else(legacy).ok_or(Unauthenticated::InvalidToken)
     }
 
     fn known(&self) -> MutexGuard<'_, LruCache<[u8; 32], AccessToken>> {

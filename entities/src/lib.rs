@@ -14,6 +14,7 @@ pub mod conversation_event;
 pub mod delivery;
 pub mod ids;
 pub mod lease;
+pub mod legacy_user;
 pub mod member;
 pub mod message;
 pub mod node;

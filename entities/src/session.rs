@@ -33,7 +33,7 @@ pub struct Model {
     pub created_at: Timestamp,
     /// When it was last used, as far as it was worth writing down.
     pub last_used_at: Timestamp,
-    /// When it ends by itself unless refreshed before.
+    /// When it ends by itself unless refreshed before; that of a legacy token, with the token.
     pub expires_at: Timestamp,
     /// When it was ended, by a user or because a spent refresh token came back.
     pub revoked_at: Option<Timestamp>,

@@ -1,4 +1,5 @@
-//! What a session tells of its device, and what finds the sessions and refresh tokens whose time is over.
+//! What a session tells of its device; who is who for tokens of the servers that came before;
+//! and what finds the sessions and refresh tokens whose time is over.
 
 use sea_orm_migration::{prelude::*, schema::*};
 
@@ -15,6 +16,7 @@ impl MigrationTrait for Migration {
                 .take();
             manager.alter_table(alter).await?;
         }
+        manager.create_table(legacy_users()).await?;
         for table in ["sessions", "refresh_tokens"] {
             let over = Index::create()
                 .name(format!("idx_{table}_expires_at"))
@@ -25,4 +27,18 @@ impl MigrationTrait for Migration {
         }
         Ok(())
     }
+}
+
+fn legacy_users() -> TableCreateStatement {
+    Table::create()
+        .table("legacy_users")
+        .col(text("legacy_id").primary_key())
+        .col(uuid("user_id"))
+        .foreign_key(
+            ForeignKey::create()
+                .name("fk_legacy_users_user_id")
+                .from("legacy_users", "user_id")
+                .to("users", "id"),
+        )
+        .take()
 }

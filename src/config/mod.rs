@@ -79,6 +79,9 @@ pub struct Config {
     pub redis_url: Option<Secret>,
     /// Secret that signs access tokens, if somebody gave one; [`Config::prepare`] finds the other.
     pub jwt_secret: Option<Secret>,
+    /// Secret that signed the access tokens of the servers that came before; none means that those
+    /// are refused.
+    pub legacy_jwt_secret: Option<Secret>,
     /// Lifetime of an access token.
     pub jwt_access_expires_in: Duration,
     /// Lifetime of a refresh token.
@@ -154,11 +157,15 @@ impl Config {
     /// What could not be made or read, with path and cause.
     pub fn prepare(&self) -> Result<Secret, PrepareError> {
         self.create_data_dir()?;
-        match (&self.jwt_secret, self.mode) {
-            (Some(secret), _) => Ok(secret.clone()),
-            (None, Mode::Development) => secret::kept_secret(&self.data_dir),
-            (None, Mode::Production) => Err(PrepareError::SecretMissing),
+        let secret = match (&self.jwt_secret, self.mode) {
+            (Some(secret), _) => secret.clone(),
+            (None, Mode::Development) => secret::kept_secret(&self.data_dir)?,
+            (None, Mode::Production) => return Err(PrepareError::SecretMissing),
+        };
+        if is_same(&secret, self.legacy_jwt_secret.as_ref()) {
+            return Err(PrepareError::SecretsAlike);
         }
+        Ok(secret)
     }
 }
 
@@ -170,6 +177,12 @@ impl Config {
 #[must_use]
 pub fn process_env(name: &str) -> Option<OsString> {
     std::env::var_os(name)
+}
+
+/// Whether our secret is also that of the older servers: tokens of the one kind would then pass
+/// for tokens of the other.
+fn is_same(secret: &Secret, legacy: Option<&Secret>) -> bool {
+    legacy.is_some_and(|legacy| legacy.expose() == secret.expose())
 }
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -195,6 +208,7 @@ fn read(
         database_pool: values.required(&table::DATABASE_POOL, parse::number(1..=500)),
         redis_url: values.optional(&table::REDIS_URL, url::redis_url),
         jwt_secret: values.optional(&table::JWT_SECRET, parse::secret),
+        legacy_jwt_secret: values.optional(&table::LEGACY_JWT_SECRET, parse::secret),
         jwt_access_expires_in: values
             .required(&table::JWT_ACCESS_EXPIRES_IN, parse::duration(YEAR)),
         jwt_refresh_expires_in: values
@@ -215,6 +229,10 @@ fn read(
         log_format: values.required(&table::LOG_FORMAT, parse::log_format),
         log_level: values.required(&table::LOG_LEVEL, parse::log_level),
     };
+    let legacy = config.legacy_jwt_secret.as_ref();
+    if (config.jwt_secret.as_ref()).is_some_and(|secret| is_same(secret, legacy)) {
+        values.refuse(&table::LEGACY_JWT_SECRET, "the same as JWT_SECRET");
+    }
     let names_turn = config.turn_urls.iter().any(|url| url.starts_with("turn"));
     if names_turn && config.turn_secret.is_none() && !values.may_be_set(&table::TURN_SECRET) {
         values.refuse(

@@ -55,6 +55,9 @@ pub enum PrepareError {
     /// In production nothing is made up: `JWT_SECRET` must be given.
     #[error("JWT_SECRET is not set, and in production no secret is made up")]
     SecretMissing,
+    /// Somebody gave the kept secret to older servers.
+    #[error("LEGACY_JWT_SECRET is the same as the secret that signs our own access tokens")]
+    SecretsAlike,
 }
 
 impl PrepareError {

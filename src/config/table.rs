@@ -157,6 +157,9 @@ settings! {
     JWT_SECRET: Secret, Unset("in development a random one, kept in DATA_DIR/jwt_secret; production refuses to start"),
         "at least 32 bytes",
         "Secret that signs access tokens; prefer the environment or the file, a flag is visible to other users.";
+    LEGACY_JWT_SECRET: Secret, Unset("access tokens of older servers are refused"),
+        "the secret of the older servers, not the same as JWT_SECRET",
+        "Secret that signed the access tokens of the servers that came before, which are then accepted until they expire.";
     JWT_ACCESS_EXPIRES_IN: Plain, Always("15m"),
         "a duration such as 500ms, 30s, 15m, 12h or 7d, at most 365d",
         "Lifetime of an access token.";

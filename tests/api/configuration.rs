@@ -218,6 +218,33 @@ fn production_does_not_start_without_a_secret() {
 }
 
 #[test]
+fn the_secret_of_older_servers_must_be_another_than_ours() {
+    let data = tempfile::tempdir().expect("a directory");
+    let directory = data.path().display().to_string();
+    let secret = "a secret that two kinds of servers would share";
+    let settings = [
+        ("DATA_DIR", directory.as_str()),
+        ("PORT", "0"),
+        ("JWT_SECRET", secret),
+        ("LEGACY_JWT_SECRET", secret),
+    ];
+    for command in ["serve", "check-config"] {
+        let output = run(&[command], &settings);
+        assert_eq!(output.status.code(), Some(2), "{command}");
+        let error = stderr(&output);
+        assert!(error.starts_with("LEGACY_JWT_SECRET "), "{error}");
+        assert!(!error.contains(secret), "{error}");
+    }
+    // Nor may it be the one that the server has made for itself.
+    std::fs::write(data.path().join("jwt_secret"), secret).expect("a kept secret");
+    let output = run(&[], &[settings[0], settings[1], settings[3]]);
+    assert_eq!(output.status.code(), Some(1));
+    let error = stderr(&output);
+    assert!(error.contains("LEGACY_JWT_SECRET"), "{error}");
+    assert!(!error.contains(secret), "{error}");
+}
+
+#[test]
 fn the_schema_can_be_had_without_a_server() {
     let output = run(&["schema"], &[("PORT", "nonsense")]);
     assert!(output.status.success(), "{}", stderr(&output));

@@ -16,6 +16,7 @@ fn full_scan(plan: &str) -> Option<&str> {
         "users",
         "sessions",
         "refresh_tokens",
+        "legacy_users",
         "conversations",
         "members",
         "messages",

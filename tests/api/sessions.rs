@@ -2,6 +2,7 @@
 //! but one, so many at once; and cleared away when their time is over.
 
 mod clearing;
+mod legacy;
 mod uses;
 
 use std::time::Duration;

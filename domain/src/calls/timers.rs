@@ -181,6 +181,7 @@ mod tests {
             refresh_grace: Duration::from_secs(30),
             default_region: None,
             sessions_per_user: 50,
+            legacy_jwt_secret: None,
             turn: calls::Turn::default(),
         };
         let clock = Clock::default();

@@ -9,11 +9,11 @@ use crate::bus::SessionWatch;
 use crate::client::Client;
 use crate::cx::Actor;
 use crate::error::Unauthenticated;
-use crate::tokens::AccessToken;
+use crate::tokens::{AccessToken, Holder};
 use crate::users::User;
 use crate::{Cx, Domain, Error, Result};
 
-use super::Session;
+use super::{Session, legacy};
 
 /// A user who acts, and by which login.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ impl Domain {
         let (now, uptime) = (self.0.clock.now(), self.0.clock.uptime());
         let known = self.0.bus.recent_sessions().find(&token.session_id, uptime);
         match known {
-            Some(known) if known.user.id == token.user_id && known.expires_at > now => Ok(known),
+            Some(known) if token.may_be_of(&known.user) && known.expires_at > now => Ok(known),
             Some(_) | None => self.read_session(token, client).await,
         }
     }
@@ -81,11 +81,17 @@ impl Domain {
     async fn read_session(&self, token: &AccessToken, client: &Arc<Client>) -> Result<Known> {
         let recent = self.0.bus.recent_sessions();
         let reading = recent.reading(self.0.clock.uptime());
-        let found = self.find_session(token.session_id).await?;
+        let found = match (self.find_session(token.session_id).await?, &token.holder) {
+            (None, Holder::Legacy(legacy_id)) => {
+                legacy::open(self, token, legacy_id, client).await?;
+                self.find_session(token.session_id).await?
+            }
+            (found, Holder::User(_) | Holder::Legacy(_)) => found,
+        };
         let now = self.0.clock.now();
         let (session, user) = found
             .filter(|(session, user)| {
-                user.id == token.user_id && session.revoked_at.is_none() && session.expires_at > now
+                token.may_be_of(user) && session.revoked_at.is_none() && session.expires_at > now
             })
             .ok_or(Error::Unauthenticated(Unauthenticated::EndedSession))?;
         self.0.uses.note(&session, client, now);
@@ -107,7 +113,7 @@ impl Domain {
             return Ok(cx);
         };
         let token = AccessToken {
-            user_id: before.user.id,
+            holder: Holder::User(before.user.id),
             session_id: before.session_id,
             expires_at: before.expires_at,
         };
@@ -147,6 +153,17 @@ impl Domain {
             client,
         };
         Ok((cx, watch))
+    }
+}
+
+impl AccessToken {
+    /// Whether the token says nothing against this user. An old token's session is its own, and
+    /// knows the user.
+    fn may_be_of(&self, user: &User) -> bool {
+        match &self.holder {
+            Holder::User(id) => *id == user.id,
+            Holder::Legacy(_) => true,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sessions and refresh tokens whose time is over are cleared away, some at a time.
 //!
-//! A session stays until its own expiry, though it was ended before. A refresh token stays until its own, though it was spent: its
+//! A session stays until its own expiry, though it was ended before: the token of an old server
+//! must find it, to be refused. A refresh token stays until its own, though it was spent: its
 //! return within that time ends the session. After that the answer is the same without them.
 
 use std::collections::HashMap;
