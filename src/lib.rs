@@ -156,6 +156,7 @@ fn settings(config: &Config, jwt_secret: &Secret) -> Settings {
         sessions_per_user: config.max_sessions_per_user,
         legacy_jwt_secret: (config.legacy_jwt_secret.as_ref())
             .map(|secret| secret.expose().as_bytes().to_vec()),
+        rate_limits: config.rate_limits,
         turn: Turn {
             urls: config.turn_urls.clone(),
             secret: config

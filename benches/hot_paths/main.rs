@@ -9,6 +9,7 @@
 mod events;
 mod node;
 mod pages;
+mod rates;
 mod requests;
 mod resuming;
 mod sends;

@@ -56,11 +56,21 @@ pub(crate) fn request(document: impl Into<String>, variables: Value) -> GraphQlR
 }
 
 impl Node {
+    /// One that limits nobody: benches ask more than people do.
     pub(crate) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// One that limits its callers.
+    pub(crate) fn limited() -> Self {
+        Self::with(|settings| settings.rate_limits = true)
+    }
+
+    fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.expect("a runtime");
         let files = tempfile::tempdir().expect("a directory for the node's files");
-        let settings = Settings {
+        let mut settings = Settings {
             database: DatabaseUrl::Sqlite(files.path().join("backchannel.db")),
             database_pool: 10,
             redis_url: None,
@@ -72,7 +82,9 @@ impl Node {
             sessions_per_user: 50,
             legacy_jwt_secret: None,
             turn: Turn::default(),
+            rate_limits: false,
         };
+        change(&mut settings);
         let domain = runtime.block_on(Domain::start(settings, Clock::default()));
         Self {
             api: api(),

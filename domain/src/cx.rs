@@ -22,6 +22,7 @@ use crate::passwords::Passwords;
 use crate::phones::Region;
 use crate::presence::{self, Devices};
 use crate::proofs::Proofs;
+use crate::rates::{self, Rates};
 use crate::sessions::{self, SignedIn, Uses};
 use crate::tokens::AccessTokens;
 use crate::{Error, Result};
@@ -53,6 +54,8 @@ pub struct Settings {
     pub legacy_jwt_secret: Option<Vec<u8>>,
     /// Servers that help the devices of a call to reach each other.
     pub turn: calls::Turn,
+    /// Whether callers are limited in how often they may ask.
+    pub rate_limits: bool,
 }
 
 /// A node's handles. Cheap to clone.
@@ -69,6 +72,7 @@ pub(crate) struct Handles {
     pub(crate) access_tokens: AccessTokens,
     pub(crate) uses: Uses,
     pub(crate) sends: SendQueue,
+    pub(crate) rates: Rates,
     pub(crate) settings: Settings,
 }
 
@@ -107,6 +111,7 @@ impl Domain {
             access_tokens: AccessTokens::new(&settings),
             uses: Uses::default(),
             sends: SendQueue::new(db.stamps, settings.database_pool),
+            rates: Rates::new(&settings),
             db,
             clock,
             settings,
@@ -117,6 +122,7 @@ impl Domain {
         tokio::spawn(as_upkeep(sessions::keep_clearing(domain.clone())));
         let nobody = domain.anonymous(Unauthenticated::NoToken);
         tokio::spawn(as_upkeep(calls::run(nobody)));
+        rates::start(&domain)?;
         Ok(domain)
     }
 

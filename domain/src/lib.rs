@@ -41,6 +41,7 @@ pub mod preferences;
 pub mod presence;
 pub mod profiles;
 mod proofs;
+pub mod rates;
 pub mod receipts;
 mod recent;
 pub mod sessions;

@@ -30,6 +30,7 @@ use crate::client::Client;
 use crate::clock::new_id;
 use crate::cx::Tx;
 use crate::error::Unauthenticated;
+use crate::rates::{self, Action, Guarded};
 use crate::tokens::{new_refresh_token, refresh_token_hash};
 use crate::users::{self, Identifier, User};
 use crate::{Cx, Domain, Error, Result};
@@ -95,32 +96,47 @@ impl Credentials {
 /// wrong password.
 ///
 /// # Errors
-/// [`Error::Unauthenticated`]; [`Error::RateLimited`] when too many passwords wait to be
-/// checked.
+/// [`Error::Unauthenticated`]; [`Error::RateLimited`] when there were too many from there, or too many
+/// wrong passwords for this account, or when too many passwords wait to be checked.
 pub async fn sign_in(cx: &Cx, credentials: Credentials) -> Result<NewSession> {
+    rates::count(cx, Action::SignIn)?;
+    // Counted as wrong until it is known to be right: those that come at once count too.
+    let identifier = Some(credentials.identifier.as_str());
+    let attempt = rates::count_guarded(cx, Guarded::WrongPassword, identifier).await?;
     let user = users::find_by_identifier(cx, &credentials.identifier).await?;
     let hash = user.as_ref().and_then(|user| user.password_hash.clone());
-    let matches = cx
-        .handles()
-        .passwords
-        .verify(credentials.password, hash)
-        .await?;
+    let verified = (cx.handles().passwords).verify(credentials.password, hash);
+    let matches = match verified.await {
+        Ok(matches) => matches,
+        Err(error) => {
+            // It was not even looked at.
+            attempt.undo(cx).await?;
+            return Err(error);
+        }
+    };
     let Some(user) = user.filter(|_| matches) else {
         return Err(Error::Unauthenticated(Unauthenticated::WrongCredentials));
     };
     let issuer = Issuer::of(cx);
     let user = Arc::new(user);
-    cx.write(move |tx| Box::pin(async move { issuer.open_one_more(tx, user).await }))
-        .await?
-        .signed_in(cx)
+    cx.write(move |tx| {
+        Box::pin(async move {
+            attempt.give_back(tx).await?;
+            issuer.open_one_more(tx, user).await
+        })
+    })
+    .await?
+    .signed_in(cx)
 }
 
 /// Renews a session.
 ///
 /// # Errors
 /// [`Error::Unauthenticated`] for a token that is unknown, expired, of an ended session, or
-/// spent and past its grace; the last ends the session.
+/// spent and past its grace; the last ends the session. [`Error::RateLimited`] when there were too
+/// many from there.
 pub async fn refresh(cx: &Cx, refresh_token: &str) -> Result<NewSession> {
+    rates::count(cx, Action::SignIn)?;
     let refused = || Error::Unauthenticated(Unauthenticated::InvalidRefreshToken);
     if refresh_token.len() > REFRESH_TOKEN_BYTES {
         return Err(refused());

@@ -9,6 +9,7 @@ use futures_util::Stream;
 use crate::access::Membership;
 use crate::bus::{FollowingTyping, TypingNotice, Typist};
 use crate::feed::Viewpoint;
+use crate::rates::{self, Action};
 use crate::{Cx, Result};
 
 /// Whether a member is typing.
@@ -35,8 +36,10 @@ pub struct Change {
 ///
 /// # Errors
 /// [`crate::Error::NotFound`] when the conversation does not exist for the actor;
-/// [`crate::Error::Forbidden`] to one who may not send there.
+/// [`crate::Error::Forbidden`] to one who may not send there; [`crate::Error::RateLimited`] when the
+/// device has said too much.
 pub async fn set(cx: &Cx, id: ConversationId, typing: Typing) -> Result<()> {
+    rates::count(cx, Action::Signal)?;
     let membership = Membership::prove(cx, id).await?;
     membership.may_send()?;
     let notice = TypingNotice {

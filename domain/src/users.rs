@@ -13,6 +13,7 @@ use crate::cx::Tx;
 use crate::db::in_list;
 use crate::error::is_unique_violation;
 use crate::passwords::NewPassword;
+use crate::rates::{self, Guarded};
 use crate::sessions::{self, NewSession};
 use crate::{Cx, Domain, Error, Result, limits, phones};
 
@@ -33,6 +34,15 @@ pub struct NewUser {
     phone: Option<String>,
     password: NewPassword,
     display_name: String,
+}
+
+impl Identifier {
+    /// No two of them are the same text.
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Self::Email(text) | Self::Phone(text) => text,
+        }
+    }
 }
 
 impl NewUser {
@@ -70,7 +80,8 @@ impl NewUser {
 ///
 /// # Errors
 /// [`Error::Conflict`] when the e-mail address or phone number has an account;
-/// [`Error::RateLimited`] when too many passwords wait to be hashed.
+/// [`Error::RateLimited`] when too many were made from there, or when too many passwords wait to be
+/// hashed.
 pub async fn register(cx: &Cx, new: NewUser) -> Result<NewSession> {
     let NewUser {
         email,
@@ -78,6 +89,7 @@ pub async fn register(cx: &Cx, new: NewUser) -> Result<NewSession> {
         password,
         display_name,
     } = new;
+    rates::count_guarded(cx, Guarded::Register, None).await?;
     // Hashed before anything is looked up: a taken address costs the same as a free one.
     let password_hash = cx.handles().passwords.hash(password).await?;
     let issuer = sessions::Issuer::of(cx);

@@ -20,6 +20,7 @@ pub mod message;
 pub mod node;
 pub mod preference;
 pub mod presence;
+pub mod rate;
 pub mod refresh_token;
 pub mod session;
 mod timestamp;

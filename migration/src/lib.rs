@@ -15,6 +15,7 @@ mod m20261120_000004_presence;
 mod m20261120_000005_calls;
 mod m20261120_000006_members_seq;
 mod m20261120_000007_sessions;
+mod m20261120_000008_rates;
 mod m20261120_000009_profiles;
 
 /// The whole history, oldest first.
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261120_000005_calls::Migration),
             Box::new(m20261120_000006_members_seq::Migration),
             Box::new(m20261120_000007_sessions::Migration),
+            Box::new(m20261120_000008_rates::Migration),
             Box::new(m20261120_000009_profiles::Migration),
         ]
     }

@@ -30,6 +30,7 @@ use crate::clock::new_id;
 use crate::cx::Tx;
 use crate::db::in_list;
 use crate::limits::SIGNAL_BYTES;
+use crate::rates::{self, Action};
 use crate::users::User;
 use crate::{Cx, Error, Result};
 
@@ -254,6 +255,7 @@ pub async fn hang_up(cx: &Cx, id: CallId) -> Result<Arc<Call>> {
 /// when too much has been sent lately.
 pub async fn send_signal(cx: &Cx, new: NewSignal) -> Result<()> {
     let acting = Acting::of(cx)?;
+    rates::count(cx, Action::Signal)?;
     let kind = match new.kind {
         MediaKind::Offer => SignalKind::Offer,
         MediaKind::Answer => SignalKind::Answer,

@@ -183,6 +183,7 @@ mod tests {
             sessions_per_user: 50,
             legacy_jwt_secret: None,
             turn: calls::Turn::default(),
+            rate_limits: false,
         };
         let clock = Clock::default();
         let domain = Domain::start(settings, clock.clone()).await;

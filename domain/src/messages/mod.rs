@@ -20,6 +20,7 @@ use crate::access::Membership;
 use crate::cx::Tx;
 use crate::db::in_list;
 use crate::event::{Event, EventKind};
+use crate::rates::{self, Action};
 use crate::users::User;
 use crate::{Cx, Error, Result, limits};
 
@@ -64,10 +65,11 @@ impl NewMessage {
 /// # Errors
 /// [`Error::NotFound`] when the conversation does not exist for the actor;
 /// [`Error::Forbidden`] to one who may not send there; [`Error::Conflict`] when the key was used
-/// for other content; [`Error::RateLimited`] when too many sends wait already, or this one has
-/// waited too long; [`Error::Internal`] also when it is not known whether it was sent.
+/// for other content; [`Error::RateLimited`] when the sender has sent too many, too many wait already,
+/// or this one has waited too long; [`Error::Internal`] also when it is not known whether it was sent.
 pub async fn send(cx: &Cx, new: NewMessage) -> Result<Arc<Message>> {
     let sender = Arc::clone(&cx.signed_in()?.user);
+    rates::count(cx, Action::Send)?;
     SendQueue::send(cx.domain(), Outgoing::new(sender, new)).await
 }
 
@@ -76,10 +78,12 @@ pub async fn send(cx: &Cx, new: NewMessage) -> Result<Arc<Message>> {
 /// # Errors
 /// [`Error::NotFound`] when the message does not exist for the actor; [`Error::Forbidden`]
 /// to anyone but the sender; [`Error::Conflict`] for a deleted message;
-/// [`Error::BadInput`] for a text that is not acceptable.
+/// [`Error::BadInput`] for a text that is not acceptable; [`Error::RateLimited`] when the actor has sent
+/// or edited too many.
 pub async fn edit(cx: &Cx, id: MessageId, text: String) -> Result<Arc<Message>> {
     let actor = Arc::clone(&cx.signed_in()?.user);
     let text = limits::text("text", text)?;
+    rates::count(cx, Action::Send)?;
     cx.write(move |tx| {
         Box::pin(async move {
             let (membership, message) = lock(tx, actor.id, id).await?;

@@ -29,6 +29,7 @@ use tokio::time::Instant;
 
 use crate::cx::Tx;
 use crate::db::in_list;
+use crate::rates::{self, Action};
 use crate::{Cx, Error, Result, limits, users};
 
 pub(crate) use self::devices::{Devices, keep_leases};
@@ -104,9 +105,11 @@ pub fn hold(cx: &Cx) -> Option<DeviceLease> {
 /// open socket counts as there for a while from now.
 ///
 /// # Errors
-/// [`Error::Unauthenticated`] when nobody is signed in.
+/// [`Error::Unauthenticated`] when nobody is signed in; [`Error::RateLimited`] when the device has said
+/// too much.
 pub async fn set(cx: &Cx, new: NewPresence) -> Result<Presence> {
     let signed_in = Arc::clone(cx.signed_in()?);
+    rates::count(cx, Action::Signal)?;
     let new = Arc::new(new);
     loop {
         let node_id = nodes::own(cx).await?;
