@@ -17,6 +17,7 @@ mod health;
 mod http;
 mod origin;
 mod playground;
+mod proxies;
 pub mod server;
 pub mod shutdown;
 mod state;

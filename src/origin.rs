@@ -1,6 +1,6 @@
 //! Which web pages may talk to this server.
 
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use std::time::Duration;
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -73,6 +73,7 @@ impl Origins {
                 Method::OPTIONS,
             ])
             .allow_headers(headers.collect::<Vec<_>>())
+            .expose_headers([RETRY_AFTER])
             .allow_credentials(true)
             .max_age(REMEMBERED)
     }

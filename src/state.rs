@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::{Config, Database};
 use crate::graphql::Seats;
 use crate::origin::Origins;
+use crate::proxies::Proxies;
 
 /// The node as handlers see it. Cheap to clone.
 #[derive(Clone)]
@@ -20,6 +21,7 @@ struct Shared {
     api: Api,
     domain: Domain,
     origins: Origins,
+    proxies: Proxies,
     playground: bool,
     rate_limits: bool,
     admission: Admission,
@@ -45,6 +47,7 @@ impl State {
             api: Api::new(introspection, admission.clone(), trusted),
             domain,
             origins: Origins::new(config),
+            proxies: Proxies::new(config),
             playground: config.playground,
             rate_limits: config.rate_limits,
             admission,
@@ -64,6 +67,10 @@ impl State {
 
     pub(crate) fn origins(&self) -> &Origins {
         &self.0.origins
+    }
+
+    pub(crate) fn proxies(&self) -> &Proxies {
+        &self.0.proxies
     }
 
     pub(crate) fn playground(&self) -> bool {

@@ -1,8 +1,9 @@
 //! Results as JSON.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-use async_graphql::Response;
+use async_graphql::{Response, ServerError, Value};
 use backchannel_domain::clock::random_bytes;
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde::Serialize;
@@ -32,7 +33,7 @@ impl From<Response> for Answer {
 #[must_use]
 pub fn is_request_error(response: &Response) -> bool {
     !response.errors.is_empty()
-        && matches!(response.data, async_graphql::Value::Null)
+        && matches!(response.data, Value::Null)
         && response.errors.iter().all(|error| error.path.is_empty())
 }
 
@@ -41,13 +42,16 @@ pub fn is_request_error(response: &Response) -> bool {
 pub fn to_json(response: &Response) -> String {
     #[derive(Serialize)]
     struct RequestError<'a> {
-        errors: &'a [async_graphql::ServerError],
+        errors: &'a [ServerError],
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        extensions: &'a BTreeMap<String, Value>,
     }
     if !is_request_error(response) {
         return json::result(response);
     }
     let refusal = serde_json::to_string(&RequestError {
         errors: &response.errors,
+        extensions: &response.extensions,
     });
     refusal.unwrap_or_else(|error| {
         tracing::error!(%error, "a refusal could not be encoded");

@@ -1,5 +1,7 @@
 //! Errors as clients see them: a text, and a code in `extensions.code`.
 
+use std::time::Duration;
+
 use async_graphql::{ErrorExtensionValues, Pos, Response, ServerError, Value};
 use backchannel_domain as domain;
 
@@ -60,7 +62,7 @@ impl From<ApiError> for async_graphql::Error {
                 code::CONFLICT
             }
             Error::RateLimited { retry_after } => {
-                extensions.set("retryAfter", retry_after.as_secs().max(1));
+                extensions.set("retryAfter", whole_seconds(retry_after).max(1));
                 code::RATE_LIMITED
             }
             Error::Internal(cause) => {
@@ -76,6 +78,15 @@ impl From<ApiError> for async_graphql::Error {
             extensions: Some(extensions),
         }
     }
+}
+
+/// A time to wait, in seconds: a part of one is one more.
+#[must_use]
+pub fn whole_seconds(time: Duration) -> u64 {
+    time.as_millis()
+        .div_ceil(1_000)
+        .try_into()
+        .unwrap_or(u64::MAX)
 }
 
 const INTERNAL_TEXT: &str = "something went wrong on the server";

@@ -37,6 +37,7 @@ mod node;
 mod plain;
 mod presence;
 mod profiles;
+mod rates;
 mod receipts;
 mod request;
 mod scalars;
@@ -65,7 +66,8 @@ use documents::Documents;
 
 use document::Document;
 pub use document::{Operation, OperationKind};
-pub use error::{code, failure, refusal};
+pub use error::{code, failure, refusal, whole_seconds};
+pub use rates::tell_allowance;
 pub use request::{Asked, GraphQlRequest, Sent};
 pub use scalars::rfc3339;
 pub use trusted::{ManifestError, Others, Trusted};

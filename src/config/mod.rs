@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use backchannel_domain::phones::Region;
+use ipnet::IpNet;
 
 pub(crate) use table::flag_help;
 pub use table::{DefaultText, SETTINGS, Setting, Shown, settings_markdown};
@@ -103,6 +104,8 @@ pub struct Config {
     pub turn_secret: Option<Secret>,
     /// Whether callers are limited in how often they may ask.
     pub rate_limits: bool,
+    /// Reverse proxies that are believed where a request came from.
+    pub trusted_proxies: Vec<IpNet>,
     /// Whether browsers are served the GraphiQL page.
     pub playground: bool,
     /// Whether GraphQL clients may ask for the schema.
@@ -222,6 +225,7 @@ fn read(
         turn_urls: values.list(&table::TURN_URLS, url::ice_server),
         turn_secret: values.optional(&table::TURN_SECRET, parse::secret),
         rate_limits: values.required(&table::RATE_LIMITS, parse::switch),
+        trusted_proxies: values.list(&table::TRUSTED_PROXIES, parse::network),
         playground: values.required(&table::PLAYGROUND, parse::switch),
         introspection: values.required(&table::INTROSPECTION, parse::switch),
         trusted_operations: values.optional(&table::TRUSTED_OPERATIONS, parse::path),

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use backchannel_domain::phones::Region;
+use ipnet::IpNet;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::{LogFormat, Mode, Secret};
@@ -58,6 +59,16 @@ pub(super) fn region(text: &str) -> Parsed<Region> {
 
 pub(super) fn host(text: &str) -> Parsed<IpAddr> {
     text.parse().map_err(|_| "is not an IP address".into())
+}
+
+/// A network, or a single address.
+pub(super) fn network(text: &str) -> Parsed<IpNet> {
+    let single = |_| {
+        text.parse()
+            .map(|address: IpAddr| address.to_canonical().into())
+    };
+    let network = text.parse().or_else(single);
+    network.map_err(|_| "is no network and no address".into())
 }
 
 pub(super) fn path(text: &str) -> Parsed<PathBuf> {
@@ -162,6 +173,29 @@ mod tests {
             ("1h30m", "is not a duration"),
         ] {
             assert_eq!(parse(text), Err(problem.into()), "{text}");
+        }
+    }
+
+    #[test]
+    fn networks_are_written_with_their_length_or_are_one_address() {
+        for (text, within, without) in [
+            ("10.0.0.0/8", "10.255.0.1", "11.0.0.1"),
+            ("192.0.2.7", "192.0.2.7", "192.0.2.8"),
+            ("::ffff:192.0.2.7", "192.0.2.7", "192.0.2.8"),
+            ("fd00::/8", "fd12::1", "fe80::1"),
+            ("::1", "::1", "::2"),
+        ] {
+            let network = network(text).expect(text);
+            let contains =
+                |address: &str| network.contains(&address.parse::<IpAddr>().expect("one"));
+            assert!(contains(within) && !contains(without), "{text}");
+        }
+        for text in ["10.0.0.0/33", "10.0.0", "proxy.example", "10.0.0.0/", "*"] {
+            assert_eq!(
+                network(text),
+                Err("is no network and no address".into()),
+                "{text}"
+            );
         }
     }
 

@@ -189,7 +189,10 @@ settings! {
         "Secret shared with the TURN servers, from which credentials are made for each call.";
     RATE_LIMITS: Plain, Always("on"),
         "on or off; in production only on",
-        "Limits on how often callers may ask; so far how many WebSockets a user may open and how fast each is read.";
+        "Limits on how often callers may ask, how many WebSockets a user may open and how fast each is read.";
+    TRUSTED_PROXIES: Plain, Unset("none: callers are where their connections come from"),
+        "IP addresses and networks separated by commas, such as 127.0.0.1,10.0.0.0/8,fd00::/8",
+        "Reverse proxies that are believed where a request came from, by X-Forwarded-For or Forwarded.";
     PLAYGROUND: Plain, ByMode { development: "on", production: "off" },
         "on or off",
         "Whether browsers are served the GraphiQL page.";

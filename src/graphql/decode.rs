@@ -113,7 +113,7 @@ async fn collect(body: Body) -> Result<Bytes, Refusal> {
 }
 
 /// Takes the rest of a refused body off the wire, within bounds, while the answer goes out.
-fn discard(mut body: Body) {
+pub(super) fn discard(mut body: Body) {
     tokio::spawn(tokio::time::timeout(DISCARD.1, async move {
         let mut left = DISCARD.0;
         while let Some(Ok(frame)) = body.frame().await {

@@ -25,7 +25,8 @@ use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{self, Request, WebSocketUpgrade};
 use axum::response::Response;
 use backchannel_domain::Cx;
-use backchannel_schema::{Answer, Operation, OperationKind, failure};
+use backchannel_domain::rates::Allowance;
+use backchannel_schema::{Answer, Operation, OperationKind, failure, tell_allowance};
 use futures_util::future::Either;
 use futures_util::stream::{self, Stream};
 
@@ -39,11 +40,14 @@ const EXECUTION: Duration = Duration::from_secs(30);
 /// being taken for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(12);
 
-/// What an operation has to say. One that is no subscription must answer in time.
+/// What an operation has to say. One that is no subscription must answer in time; with the answer
+/// goes what the caller may ask after it. Events are the same for all who select the same, so
+/// nobody's allowance goes with them.
 fn answers(
     state: &State,
     operation: Operation,
     cx: Cx,
+    allowance: Option<Allowance>,
 ) -> impl Stream<Item = Answer> + Send + use<> {
     let (api, domain) = (state.api().clone(), state.domain().clone());
     if operation.kind == OperationKind::Subscription {
@@ -57,7 +61,8 @@ fn answers(
             }
         };
         let outcome = tokio::time::timeout(EXECUTION, execution).await;
-        let outcome = outcome.unwrap_or_else(|_| Refusal::timed_out().into_outcome());
+        let mut outcome = outcome.unwrap_or_else(|_| *Refusal::timed_out().outcome);
+        tell_allowance(&mut outcome, allowance);
         Answer::from(outcome)
     };
     Either::Right(stream::once(execution))

@@ -11,9 +11,13 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use backchannel_domain::error::Unauthenticated;
-use backchannel_domain::{Cx, Error, presence};
-use backchannel_schema::{Answer, Operation, OperationKind, code, failure, refusal, to_json};
+use backchannel_domain::presence::{self, DeviceLease};
+use backchannel_domain::{Cx, Error};
+use backchannel_schema::{
+    Answer, Operation, OperationKind, code, failure, refusal, tell_allowance, to_json,
+};
 use futures_util::StreamExt as _;
+use futures_util::stream::Stream;
 
 use crate::state::State;
 
@@ -38,8 +42,16 @@ pub(super) async fn answer(
         Err(outcome) => Err(*outcome),
     };
     let body = match begun {
-        Ok((operation, cx, ending)) => stream(state.clone(), operation, cx, ending),
-        Err(refused) => Body::from([next(&refused.into()), COMPLETE].concat()),
+        Ok((operation, cx, ending)) => {
+            let lasts = operation.kind == OperationKind::Subscription;
+            let device = lasts.then(|| presence::hold(&cx)).flatten();
+            let answers = answers(state, operation, cx, caller.allowance);
+            stream(state, answers, device, ending)
+        }
+        Err(mut refused) => {
+            tell_allowance(&mut refused, caller.allowance);
+            Body::from([next(&refused.into()), COMPLETE].concat())
+        }
     };
     let headers = [
         (CONTENT_TYPE, "text/event-stream; charset=utf-8"),
@@ -71,10 +83,12 @@ async fn authenticate(state: &State, caller: &Caller) -> Result<(Cx, Ending), Ou
     }
 }
 
-fn stream(state: State, operation: Operation, cx: Cx, ending: Ending) -> Body {
-    let lasts = operation.kind == OperationKind::Subscription;
-    let device = lasts.then(|| presence::hold(&cx)).flatten();
-    let answers = answers(&state, operation, cx);
+fn stream(
+    state: &State,
+    answers: impl Stream<Item = Answer> + Send + 'static,
+    device: Option<DeviceLease>,
+    ending: Ending,
+) -> Body {
     let open = state.streams().token();
     Body::from_stream(stream! {
         let _open = open;

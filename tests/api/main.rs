@@ -25,6 +25,7 @@ mod plans;
 mod presence;
 mod profiles;
 mod properties;
+mod rates;
 mod receipts;
 mod sdl;
 mod sessions;

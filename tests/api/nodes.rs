@@ -5,6 +5,7 @@ mod calls;
 mod endings;
 mod outage;
 mod presence;
+mod rates;
 mod sending;
 mod signals;
 

@@ -28,6 +28,7 @@ fn full_scan(plan: &str) -> Option<&str> {
         "call_parties",
         "call_signals",
         "deliveries",
+        "rates",
     ];
     plan.lines().find(|line| {
         let line = line.trim();
@@ -125,6 +126,8 @@ async fn sends_at_once(ann: &Person) {
 }
 
 on_both! {
+    with &[("RATE_LIMITS", "on")];
+
     async fn no_hot_path_reads_a_whole_table(app) {
         let [ann, bob, cleo, dan] = app.people(["Ann", "Bob", "Cleo", "Dan"]).await;
         let room = ann.makes_group("Plans", &[&bob]).await;
@@ -227,6 +230,9 @@ on_both! {
         let plans = app.domain.explain_recorded().await.expect("every statement can be explained");
         let batches = plans.iter().filter(|Plan { sql, .. }| sql.contains("INTO \"messages\"") && !sql.contains("allowed"));
         assert!(batches.count() > 0, "some sends went together");
+        for begun in ["INSERT INTO \"rates\"", "UPDATE \"rates\"", "DELETE FROM \"rates\""] {
+            assert!(plans.iter().any(|plan| plan.sql.starts_with(begun)), "{begun} was seen");
+        }
         assert!(plans.len() > 40, "only {} statements were seen", plans.len());
         for Plan { sql, steps, .. } in plans {
             if let Some(line) = full_scan(&steps).filter(|line| !is_never_done(&sql, line)) {

@@ -60,7 +60,7 @@ pub(super) fn open(state: State, upgrade: WebSocketUpgrade, request: &Request) -
         .max_message_size(READ_BYTES)
         .max_frame_size(READ_BYTES);
     let offered = upgrade.selected_protocol().is_some();
-    let client = client(request);
+    let client = client(&state, request);
     let place = request.extensions().get::<Place>().cloned();
     let streams = state.streams().clone();
     upgrade.on_upgrade(move |socket| {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_stream::stream;
 use axum::extract::ws::{Message, WebSocket};
 use backchannel_domain::Cx;
-use backchannel_schema::{Answer, GraphQlRequest, code, refusal};
+use backchannel_schema::{Answer, GraphQlRequest, code, failure, refusal};
 use futures_util::future::{BoxFuture, OptionFuture};
 use futures_util::stream::{AbortHandle, Abortable, BoxStream, FuturesUnordered, SelectAll};
 use futures_util::{FutureExt as _, Stream, StreamExt as _};
@@ -205,11 +205,15 @@ impl<'a> Serving<'a> {
             let refusal = refusal(code::TOO_COMPLEX, message, None);
             return Ok(Some(About::new(&id).refused(&refusal)));
         }
+        let allowance = match self.state.domain().count_requests(&self.cx.payer(), 1) {
+            Ok(allowance) => allowance,
+            Err(error) => return Ok(Some(About::new(&id).refused(&failure(error)))),
+        };
         let operation = match self.state.api().prepare(request) {
             Ok(operation) => operation,
             Err(refusal) => return Ok(Some(About::new(&id).refused(&refusal))),
         };
-        let answers = answers(&self.state, operation, self.cx.clone());
+        let answers = answers(&self.state, operation, self.cx.clone(), allowance);
         let (handle, registration) = AbortHandle::new_pair();
         self.running.insert(id.clone(), handle);
         self.outputs

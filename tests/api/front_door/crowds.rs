@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::renewal::{renewal, token_expiring};
 use crate::harness::clients::{Ended, Socket};
 use crate::harness::people::{SEND, text};
-use crate::harness::servers::{Postgres, Redis};
+use crate::harness::servers::Postgres;
 use crate::harness::{App, Person, on_both, until};
 
 /// Greets and tells how that ended.
@@ -22,6 +22,8 @@ async fn greets(app: &App, person: &Person) -> Result<Socket, Ended> {
 }
 
 on_both! {
+    with &[("RATE_LIMITS", "on")];
+
     async fn a_user_has_so_many_sockets_and_gets_each_place_back(app) {
         const MOST: usize = 100;
         let [ann, bob] = app.people(["Ann", "Bob"]).await;
@@ -89,7 +91,7 @@ on_both! {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_rate_limits_a_socket_is_read_as_fast_as_it_talks() {
-    let app = App::with(&[("RATE_LIMITS", "off")]).await;
+    let app = App::sqlite().await;
     let mut fast = Socket::open(&app.url("/graphql"), None).await;
     let began = Instant::now();
     for n in 0..1_000 {
@@ -172,18 +174,14 @@ async fn empties(app: App) {
     );
 }
 
-const ROOMY: (&str, &str) = ("MAX_SOCKETS_PER_USER", "1000");
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_stops_lets_a_crowd_go_one_by_one_on_sqlite() {
-    empties(App::with(&[ROOMY]).await).await;
+    empties(App::sqlite().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_stops_lets_a_crowd_go_one_by_one_on_postgres() {
-    let database = Postgres::shared().await.fresh_database().await;
-    let redis = Redis::shared().await.url();
-    empties(App::with(&[ROOMY, ("DATABASE_URL", &database), ("REDIS_URL", &redis)]).await).await;
+    empties(App::postgres().await).await;
 }
 
 /// The database is away, and a crowd wants in: nobody is told anything that clients do not

@@ -247,6 +247,7 @@ async fn the_playground_is_there_in_development() {
 async fn production_tells_strangers_less() {
     let production = [
         ("BACKCHANNEL_ENV", "production"),
+        ("RATE_LIMITS", "on"),
         ("JWT_SECRET", "0123456789abcdef0123456789abcdef"),
     ];
     let app = App::with(&production).await;

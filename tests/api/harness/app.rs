@@ -17,28 +17,33 @@ use super::people::{Node, Person};
 use super::servers::{Postgres, Redis, sqlite3};
 use super::until;
 
-/// Runs a test on SQLite with the in-process bus, and on Postgres with Redis.
+/// Runs a test on SQLite with the in-process bus, and on Postgres with Redis; if need be with
+/// settings of its own.
 macro_rules! on_both {
-    ($($(#[doc = $doc:literal])* async fn $name:ident($app:ident) $body:block)*) => {$(
+    (
+        with $settings:expr;
+        $($(#[doc = $doc:literal])* async fn $name:ident($app:ident) $body:block)*
+    ) => {$(
         $(#[doc = $doc])*
         async fn $name($app: &$crate::harness::App) $body
 
         mod $name {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn sqlite() {
-                let app = $crate::harness::App::sqlite().await;
+                let app = $crate::harness::App::with($settings).await;
                 super::$name(&app).await;
                 app.finish().await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn postgres() {
-                let app = $crate::harness::App::postgres().await;
+                let app = $crate::harness::App::postgres_with($settings).await;
                 super::$name(&app).await;
                 app.finish().await;
             }
         }
     )*};
+    ($($tests:tt)*) => { $crate::harness::on_both! { with &[]; $($tests)* } };
 }
 pub(crate) use on_both;
 
@@ -67,14 +72,6 @@ impl App {
         Self::postgres_with(&[]).await
     }
 
-    /// A node on Postgres and Redis, with further settings of the test's own.
-    pub(crate) async fn postgres_with(settings: Settings<'_>) -> Self {
-        let database = Postgres::shared().await.fresh_database().await;
-        let redis = Redis::shared().await.url();
-        let both = [("DATABASE_URL", database.as_str()), ("REDIS_URL", &redis)];
-        Self::with(&[&both[..], settings].concat()).await
-    }
-
     /// One node on each database, with settings of the test's own.
     pub(crate) async fn both_with(settings: Settings<'_>) -> [Self; 2] {
         [
@@ -83,7 +80,16 @@ impl App {
         ]
     }
 
-    /// A node with settings of the test's own.
+    /// A node on Postgres and Redis, with further settings of the test's own.
+    pub(crate) async fn postgres_with(settings: Settings<'_>) -> Self {
+        let database = Postgres::shared().await.fresh_database().await;
+        let redis = Redis::shared().await.url();
+        let both = [("DATABASE_URL", database.as_str()), ("REDIS_URL", &redis)];
+        Self::with(&[&both[..], settings].concat()).await
+    }
+
+    /// A node with settings of the test's own. Tests ask more than people do, and all from one
+    /// address: nobody is limited unless the test wants it.
     pub(crate) async fn with(settings: Settings<'_>) -> Self {
         let files = tempfile::tempdir().expect("a directory for the node's files");
         let directory = files.path().display().to_string();
@@ -93,6 +99,7 @@ impl App {
             ("PORT", "0"),
             ("HOST", "127.0.0.1"),
             ("DATA_DIR", &directory),
+            ("RATE_LIMITS", "off"),
         ]
         .iter()
         .chain(settings)

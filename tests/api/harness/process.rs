@@ -39,6 +39,8 @@ impl Process {
             .env("JWT_SECRET", "the same secret in every life of a node")
             .env("JWT_ACCESS_EXPIRES_IN", "12h")
             .env("LOG_LEVEL", "warn")
+            // As in [`super::App::with`].
+            .env("RATE_LIMITS", "off")
             .envs(settings.iter().copied())
             .stdin(Stdio::null());
         Self {
