@@ -22,6 +22,7 @@ use backchannel_entities::{SessionId, UserId};
 use crate::client::Client;
 use crate::cx::{Settings, Tx};
 use crate::db::as_upkeep;
+use crate::tokens::Holder;
 use crate::{Cx, Domain, Result};
 
 use self::memory::Memory;
@@ -205,8 +206,12 @@ impl Domain {
         let now = self.0.clock.now();
         let token = access_token.and_then(|token| self.0.access_tokens.check(token, now).ok());
         Payer {
-            user: token.map(|token| token.user_id),
-            session: token.map(|token| token.session_id),
+            user: token.as_ref().and_then(|token| match token.holder {
+                Holder::User(id) => Some(id),
+                // It would have to be looked up; the session is counted.
+                Holder::Legacy(_) => None,
+            }),
+            session: token.as_ref().map(|token| token.session_id),
             network: client.address.map(Network::of),
         }
     }

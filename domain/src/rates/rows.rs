@@ -172,6 +172,8 @@ mod tests {
             refresh_token_lifetime: Duration::from_secs(900),
             refresh_grace: Duration::from_secs(30),
             default_region: None,
+            sessions_per_user: 50,
+            legacy_jwt_secret: None,
             turn: calls::Turn::default(),
             rate_limits: true,
         };

@@ -149,9 +149,9 @@ pub(super) static TABLE: [Rate; 12] = [
     guarded(
         Guarded::Register,
         Per::Network,
-        30,
+        100,
         60_000,
-        "A class registers at once; a farm of accounts, or a list of addresses that is tried for accounts, is at 1,470 a day",
+        "A school registers in a morning; a farm of accounts, or a list of addresses that is tried for accounts, is at 1,540 a day",
     ),
     guarded(
         Guarded::Code,

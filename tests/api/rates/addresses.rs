@@ -3,7 +3,7 @@
 use super::*;
 
 /// Registrations at once from one address.
-const BURST: usize = 30;
+const BURST: usize = 100;
 
 on_both! {
     with &[("RATE_LIMITS", "on"), ("TRUSTED_PROXIES", "127.0.0.1")];
