@@ -65,7 +65,8 @@ fn answers(
         tell_allowance(&mut outcome, allowance);
         Answer::from(outcome)
     };
-    Either::Right(stream::once(execution))
+    // Boxed: a subscription would otherwise keep a place as large as an execution.
+    Either::Right(stream::once(Box::pin(execution)))
 }
 
 /// Takes every request for `/graphql`.
