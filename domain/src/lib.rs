@@ -46,6 +46,7 @@ pub mod receipts;
 mod recent;
 pub mod sessions;
 mod stamps;
+mod ties;
 mod tokens;
 pub mod typing;
 pub mod users;

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use backchannel_entities::{UserId, user};
+use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Set,
 };
 
+use crate::bus::UserNotice;
 use crate::clock::new_id;
 use crate::cx::Tx;
 use crate::db::in_list;
@@ -17,7 +19,7 @@ use crate::rates::{self, Guarded};
 use crate::sessions::{self, NewSession};
 use crate::{Cx, Domain, Error, Result, limits, phones};
 
-pub use backchannel_entities::user::Model as User;
+pub use backchannel_entities::user::{Audience, Model as User};
 
 /// What identifies an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,6 +126,13 @@ async fn insert(
         is_onboarded: Set(false),
         created_at: Set(tx.now()),
         read_receipts: Set(true),
+        email_verified_at: Set(None),
+        phone_verified_at: Set(None),
+        found_by_email: Set(Audience::Everyone),
+        found_by_phone: Set(Audience::Everyone),
+        shows_last_seen: Set(Audience::Everyone),
+        shows_avatar: Set(Audience::Everyone),
+        chats_from: Set(Audience::Everyone),
         stamp: Set(0),
     };
     row.insert(&tx.db).await.map_err(|error| {
@@ -182,6 +191,21 @@ pub(crate) async fn read_many(
 pub(crate) async fn lock(tx: &Tx, id: UserId) -> Result<User> {
     let user = user::Entity::find_by_id(id).lock_exclusive();
     user.one(&tx.db).await?.ok_or(Error::NotFound("user"))
+}
+
+/// Says that what others may see of these users has changed: their profiles, or what they are to
+/// each other. To be called once in a transaction; it locks the users in the order of their ids.
+pub(crate) async fn touch(tx: &mut Tx, mut ids: Vec<UserId>) -> Result<()> {
+    ids.sort_unstable();
+    for id in ids {
+        user::Entity::update_many()
+            .col_expr(user::Column::Stamp, Expr::value(tx.stamp().await?))
+            .filter(user::Column::Id.eq(id))
+            .exec(&tx.db)
+            .await?;
+        tx.tell(id, UserNotice::Settings);
+    }
+    Ok(())
 }
 
 /// Fails with [`Error::NotFound`] unless all of these users exist.

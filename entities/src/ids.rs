@@ -53,3 +53,7 @@ id! {
     /// One life of a server process, as far as it keeps leases of devices.
     NodeId
 }
+id! {
+    /// A request for a one-time code.
+    CodeId
+}

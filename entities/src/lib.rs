@@ -6,9 +6,12 @@
 //! 3. Ids are distinct types ([`ids`]), so that a user's id cannot be passed where a
 //!    conversation's is meant; instants are [`Timestamp`], milliseconds everywhere.
 
+pub mod block;
 pub mod call;
 pub mod call_party;
 pub mod call_signal;
+pub mod code;
+pub mod contact;
 pub mod conversation;
 pub mod conversation_event;
 pub mod delivery;
@@ -26,5 +29,5 @@ pub mod session;
 mod timestamp;
 pub mod user;
 
-pub use ids::{CallId, ConversationId, MessageId, NodeId, SessionId, UserId};
+pub use ids::{CallId, CodeId, ConversationId, MessageId, NodeId, SessionId, UserId};
 pub use timestamp::Timestamp;

@@ -4,6 +4,18 @@ use sea_orm::entity::prelude::*;
 
 use crate::{Timestamp, UserId};
 
+/// To whom something is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+pub enum Audience {
+    /// To everyone.
+    Everyone,
+    /// To those whom the user has among their contacts.
+    Contacts,
+    /// To nobody.
+    Nobody,
+}
+
 /// A user. At least one of `email` and `phone` is set.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "users")]
@@ -35,6 +47,20 @@ pub struct Model {
     pub created_at: Timestamp,
     /// Whether others may see how far the user has read.
     pub read_receipts: bool,
+    /// When the user last proved that the e-mail address is theirs.
+    pub email_verified_at: Option<Timestamp>,
+    /// When the user last proved that the phone number is theirs.
+    pub phone_verified_at: Option<Timestamp>,
+    /// Who may find the user by the e-mail address.
+    pub found_by_email: Audience,
+    /// Who may find the user by the phone number.
+    pub found_by_phone: Audience,
+    /// Who may see when the user was last there.
+    pub shows_last_seen: Audience,
+    /// Who may see the picture.
+    pub shows_avatar: Audience,
+    /// Who may start a direct conversation without asking.
+    pub chats_from: Audience,
     /// Where the last change of profile or settings stands in the order of commits.
     pub stamp: i64,
 }

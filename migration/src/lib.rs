@@ -17,6 +17,8 @@ mod m20261120_000006_members_seq;
 mod m20261120_000007_sessions;
 mod m20261120_000008_rates;
 mod m20261120_000009_profiles;
+mod m20261121_000010_codes;
+mod m20261121_000011_ties;
 
 /// The whole history, oldest first.
 pub struct Migrator;
@@ -34,6 +36,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261120_000007_sessions::Migration),
             Box::new(m20261120_000008_rates::Migration),
             Box::new(m20261120_000009_profiles::Migration),
+            Box::new(m20261121_000010_codes::Migration),
+            Box::new(m20261121_000011_ties::Migration),
         ]
     }
 }

@@ -29,6 +29,9 @@ fn full_scan(plan: &str) -> Option<&str> {
         "call_signals",
         "deliveries",
         "rates",
+        "codes",
+        "contacts",
+        "blocks",
     ];
     plan.lines().find(|line| {
         let line = line.trim();
