@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
@@ -14,10 +15,13 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
 
 use crate::state::State;
-use crate::{graphql, health, playground};
+use crate::{account, graphql, health, playground};
 
 /// Shorter answers are not compressed: they fit into one packet as they are.
 const COMPRESSED_ABOVE: u64 = 1_024;
+
+/// Longest form, in bytes. The doors of GraphQL have limits of their own.
+const FORM_BYTES: usize = 8 * 1_024;
 
 /// Every path of the server.
 pub(crate) fn router(state: State) -> Router {
@@ -33,6 +37,12 @@ pub(crate) fn router(state: State) -> Router {
         .route("/health/ready", get(health::ready))
         .route("/", get(playground::page))
         .route("/playground/{*path}", get(playground::asset))
+        .route(account::VERIFY, get(account::verify_page).post(account::verify))
+        .route(
+            account::RESET_PASSWORD,
+            get(account::reset_password_page).post(account::reset_password),
+        )
+        .layer(DefaultBodyLimit::max(FORM_BYTES))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(state)

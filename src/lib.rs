@@ -3,14 +3,17 @@
 //! 1. [`cli`] and [`config`] say what to do and with which settings.
 //! 2. [`Application::build`] starts the domain and binds the port.
 //! 3. [`http`] is the whole router on one screen; [`graphql`] the doors of the GraphQL API.
+//!    [`account`] are the pages that mail leads to, [`couriers`] the ways to send it.
 //! 4. [`Application::run_until`] accepts connections until told to stop, then drains.
 //!
 //! No rule and no SQL is here: doors decode, call, and encode.
 
+mod account;
 mod auth;
 pub mod cli;
 mod client;
 pub mod config;
+mod couriers;
 mod demo;
 mod graphql;
 mod health;
@@ -158,6 +161,7 @@ fn settings(config: &Config, jwt_secret: &Secret) -> Settings {
         legacy_jwt_secret: (config.legacy_jwt_secret.as_ref())
             .map(|secret| secret.expose().as_bytes().to_vec()),
         rate_limits: config.rate_limits,
+        couriers: couriers::configured(config),
         turn: Turn {
             urls: config.turn_urls.clone(),
             secret: config

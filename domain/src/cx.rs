@@ -14,6 +14,8 @@ use crate::bus::{Bus, News};
 use crate::calls;
 use crate::client::Client;
 use crate::clock::Clock;
+use crate::codes;
+use crate::couriers::{Courier, Couriers};
 use crate::db::{Connections, DatabaseUrl, Db, Plan, RanFor, StatementLog, as_upkeep};
 use crate::error::Unauthenticated;
 use crate::event::Event;
@@ -25,6 +27,7 @@ use crate::proofs::Proofs;
 use crate::rates::{self, Rates};
 use crate::sessions::{self, SignedIn, Uses};
 use crate::tokens::AccessTokens;
+use crate::users::User;
 use crate::{Error, Result};
 
 pub(crate) use self::tx::Tx;
@@ -56,6 +59,30 @@ pub struct Settings {
     pub turn: calls::Turn,
     /// Whether callers are limited in how often they may ask.
     pub rate_limits: bool,
+    /// Those who take codes to people, the one to be preferred first.
+    pub couriers: Vec<Arc<dyn Courier>>,
+}
+
+#[cfg(test)]
+impl Settings {
+    /// Those of a node alone on a file of SQLite.
+    pub(crate) fn alone_on(file: std::path::PathBuf) -> Self {
+        Self {
+            database: DatabaseUrl::Sqlite(file),
+            database_pool: 1,
+            redis_url: None,
+            jwt_secret: vec![7; 32],
+            access_token_lifetime: Duration::from_secs(900),
+            refresh_token_lifetime: Duration::from_secs(900),
+            refresh_grace: Duration::from_secs(30),
+            default_region: None,
+            sessions_per_user: 50,
+            legacy_jwt_secret: None,
+            turn: calls::Turn::default(),
+            rate_limits: false,
+            couriers: Vec::new(),
+        }
+    }
 }
 
 /// A node's handles. Cheap to clone.
@@ -73,6 +100,7 @@ pub(crate) struct Handles {
     pub(crate) uses: Uses,
     pub(crate) sends: SendQueue,
     pub(crate) rates: Rates,
+    pub(crate) couriers: Couriers,
     pub(crate) settings: Settings,
 }
 
@@ -112,6 +140,7 @@ impl Domain {
             uses: Uses::default(),
             sends: SendQueue::new(db.stamps, settings.database_pool),
             rates: Rates::new(&settings),
+            couriers: Couriers::start(settings.couriers.clone()),
             db,
             clock,
             settings,
@@ -120,6 +149,7 @@ impl Domain {
         tokio::spawn(as_upkeep(presence::keep_beating(domain.clone())));
         tokio::spawn(as_upkeep(sessions::keep_uses(domain.clone())));
         tokio::spawn(as_upkeep(sessions::keep_clearing(domain.clone())));
+        tokio::spawn(as_upkeep(codes::keep_clearing(domain.clone())));
         let nobody = domain.anonymous(Unauthenticated::NoToken);
         tokio::spawn(as_upkeep(calls::run(nobody)));
         rates::start(&domain)?;
@@ -251,6 +281,18 @@ impl Cx {
             actor: Actor::User(Arc::new(signed_in)),
             client: Arc::clone(&self.client),
         }
+    }
+
+    /// The actor's user as they are now, acting by the same session.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] when nobody is signed in.
+    pub fn acting_now_as(&self, user: Arc<User>) -> Result<Self> {
+        let signed_in = self.signed_in()?;
+        Ok(self.acting_as(SignedIn {
+            user,
+            ..**signed_in
+        }))
     }
 
     /// The node this runs on.

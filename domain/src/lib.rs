@@ -25,7 +25,9 @@ pub mod bus;
 pub mod calls;
 pub mod client;
 pub mod clock;
+pub mod codes;
 pub mod conversations;
+pub mod couriers;
 pub mod cx;
 pub mod db;
 pub mod error;
@@ -49,9 +51,12 @@ mod stamps;
 mod ties;
 mod tokens;
 pub mod typing;
+mod upkeep;
 pub mod users;
 
-pub use backchannel_entities::{CallId, ConversationId, MessageId, SessionId, Timestamp, UserId};
+pub use backchannel_entities::{
+    CallId, CodeId, ConversationId, MessageId, SessionId, Timestamp, UserId,
+};
 pub use cx::{Cx, Domain, Settings};
 pub use db::{Plan, RanFor, StatementLog};
 pub use error::{Error, Result};

@@ -67,22 +67,26 @@ pub(crate) struct NewPassword(String);
 
 impl NewPassword {
     /// Checks length and commonness; `names` are the account's own identifiers.
-    pub(crate) fn parse(password: String, names: &[Option<&str>]) -> Result<Self> {
+    pub(crate) fn parse(
+        field: &'static str,
+        password: String,
+        names: &[Option<&str>],
+    ) -> Result<Self> {
         if !LENGTHS.contains(&password.len()) {
             let (least, most) = (LENGTHS.start(), LENGTHS.end());
             let message = format!("must have {least} to {most} bytes");
-            return Err(Error::bad_input("password", message));
+            return Err(Error::bad_input(field, message));
         }
         let lower = password.to_lowercase();
         if WELL_KNOWN.contains(&lower.as_str()) {
             return Err(Error::bad_input(
-                "password",
+                field,
                 "is among the first that guessers try",
             ));
         }
         if names.iter().flatten().any(|name| *name == lower) {
             return Err(Error::bad_input(
-                "password",
+                field,
                 "must not be the account's own name",
             ));
         }

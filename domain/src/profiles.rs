@@ -14,7 +14,6 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::bus::{FollowingUser, UserNotice};
 use crate::error::is_unique_violation;
-use crate::sessions::SignedIn;
 use crate::users::{self, User};
 use crate::{Cx, Error, Result, limits};
 
@@ -155,10 +154,7 @@ pub async fn update(cx: &Cx, change: ProfileChange) -> Result<Cx> {
             Ok(Arc::new(row))
         })
     });
-    Ok(cx.acting_as(SignedIn {
-        user: user.await?,
-        ..**signed_in
-    }))
+    cx.acting_now_as(user.await?)
 }
 
 /// The profile of each user as it is, then again whenever it has changed.

@@ -31,12 +31,13 @@ use crate::clock::new_id;
 use crate::cx::Tx;
 use crate::error::Unauthenticated;
 use crate::rates::{self, Action, Guarded};
-use crate::tokens::{new_refresh_token, refresh_token_hash};
+use crate::tokens::{new_secret, secret_hash};
 use crate::users::{self, Identifier, User};
 use crate::{Cx, Domain, Error, Result};
 
 pub(crate) use self::actor::Known;
 pub(crate) use self::clearing::keep_clearing;
+pub(crate) use self::ends::end_all;
 pub(crate) use self::uses::{Uses, keep_uses};
 
 pub use self::actor::SignedIn;
@@ -75,16 +76,7 @@ impl Credentials {
         phone: Option<&str>,
         password: String,
     ) -> Result<Self> {
-        let identifier = match (email, phone) {
-            (Some(email), None) => Identifier::Email(users::parse_email(email)?),
-            (None, Some(phone)) => Identifier::Phone(users::parse_phone(domain, phone)?),
-            (None, None) | (Some(_), Some(_)) => {
-                return Err(Error::bad_input(
-                    "email",
-                    "give an e-mail address or a phone number",
-                ));
-            }
-        };
+        let identifier = Identifier::parse(domain, email, phone)?;
         Ok(Self {
             identifier,
             password,
@@ -141,7 +133,7 @@ pub async fn refresh(cx: &Cx, refresh_token: &str) -> Result<NewSession> {
     if refresh_token.len() > REFRESH_TOKEN_BYTES {
         return Err(refused());
     }
-    let hash = refresh_token_hash(refresh_token);
+    let hash = secret_hash(refresh_token);
     let issuer = Issuer::of(cx);
     cx.write(move |tx| Box::pin(async move { issuer.renew(tx, hash).await }))
         .await?
@@ -225,7 +217,7 @@ impl Issuer {
 
     /// Opens a session for `user`, who may have others; of too many, the one used longest ago
     /// is ended.
-    async fn open_one_more(self, tx: &mut Tx, user: Arc<User>) -> Result<Issued> {
+    pub(crate) async fn open_one_more(self, tx: &mut Tx, user: Arc<User>) -> Result<Issued> {
         ends::take_turn(tx, user.id).await?;
         ends::make_room(tx, user.id, self.most).await?;
         self.open(tx, user).await
@@ -267,9 +259,9 @@ impl Issuer {
     }
 
     async fn add_token(&self, tx: &Tx, session_id: SessionId) -> Result<String> {
-        let token = new_refresh_token();
+        let token = new_secret();
         let row = refresh_token::ActiveModel {
-            token_hash: Set(refresh_token_hash(&token)),
+            token_hash: Set(secret_hash(&token)),
             session_id: Set(session_id),
             created_at: Set(tx.now()),
             expires_at: Set(tx.now().plus(self.lifetime)),

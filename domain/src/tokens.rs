@@ -157,12 +157,15 @@ impl AccessTokens {
     }
 }
 
-/// A new refresh token: 256 random bits, URL-safe.
-pub(crate) fn new_refresh_token() -> String {
+/// Length of a secret.
+pub(crate) const SECRET_BYTES: usize = 43;
+
+/// A new secret for somebody to hold, such as a refresh token: 256 random bits, URL-safe.
+pub(crate) fn new_secret() -> String {
     BASE64_URL_SAFE_NO_PAD.encode(random_bytes::<32>())
 }
 
-/// What is kept of a refresh token.
-pub(crate) fn refresh_token_hash(token: &str) -> Vec<u8> {
-    Sha256::digest(token.as_bytes()).to_vec()
+/// What is kept of a secret.
+pub(crate) fn secret_hash(secret: &str) -> Vec<u8> {
+    Sha256::digest(secret.as_bytes()).to_vec()
 }

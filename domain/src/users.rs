@@ -3,14 +3,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use backchannel_entities::{UserId, user};
+use backchannel_entities::code::Purpose;
+use backchannel_entities::{Timestamp, UserId, user};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Set,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect,
+    Select, Set,
 };
 
 use crate::bus::UserNotice;
 use crate::clock::new_id;
+use crate::couriers::Channel;
 use crate::cx::Tx;
 use crate::db::in_list;
 use crate::error::is_unique_violation;
@@ -30,6 +33,16 @@ pub(crate) enum Identifier {
     Phone(String),
 }
 
+/// An account to be.
+pub(crate) struct NewAccountRow {
+    pub(crate) email: Option<String>,
+    pub(crate) email_verified_at: Option<Timestamp>,
+    pub(crate) phone: Option<String>,
+    pub(crate) phone_verified_at: Option<Timestamp>,
+    pub(crate) password_hash: Option<String>,
+    pub(crate) display_name: String,
+}
+
 /// A registration, checked.
 pub struct NewUser {
     email: Option<String>,
@@ -39,6 +52,73 @@ pub struct NewUser {
 }
 
 impl Identifier {
+    /// Checks that exactly one is given.
+    pub(crate) fn parse(domain: &Domain, email: Option<&str>, phone: Option<&str>) -> Result<Self> {
+        match (email, phone) {
+            (Some(email), None) => Ok(Self::Email(parse_email(email)?)),
+            (None, Some(phone)) => Ok(Self::Phone(parse_phone(domain, phone)?)),
+            (None, None) | (Some(_), Some(_)) => Err(Error::bad_input(
+                "email",
+                "give an e-mail address or a phone number",
+            )),
+        }
+    }
+
+    /// What [`Identifier::as_str`] has made of one.
+    pub(crate) fn of_text(text: String) -> Self {
+        if text.contains('@') {
+            Self::Email(text)
+        } else {
+            Self::Phone(text)
+        }
+    }
+
+    pub(crate) fn into_string(self) -> String {
+        match self {
+            Self::Email(text) | Self::Phone(text) => text,
+        }
+    }
+
+    /// How somebody is reached there.
+    pub(crate) fn channel(&self) -> Channel {
+        match self {
+            Self::Email(_) => Channel::Email,
+            Self::Phone(_) => Channel::Sms,
+        }
+    }
+
+    /// Whether a link is of use there, for what can be done by one.
+    pub(crate) fn link_for(&self, purpose: Purpose) -> bool {
+        match (self, purpose) {
+            (Self::Email(_), Purpose::Attach | Purpose::ResetPassword) => true,
+            (Self::Email(_), Purpose::Register | Purpose::SignIn) | (Self::Phone(_), _) => false,
+        }
+    }
+
+    /// Whether the user, who has it, has proved that it is theirs.
+    pub(crate) fn is_verified_of(&self, user: &User) -> bool {
+        match self {
+            Self::Email(_) => user.email_verified_at.is_some(),
+            Self::Phone(_) => user.phone_verified_at.is_some(),
+        }
+    }
+
+    /// Notes that the user has proved it.
+    pub(crate) fn verify(&self, row: &mut user::ActiveModel, now: Timestamp) {
+        match self {
+            Self::Email(_) => row.email_verified_at = Set(Some(now)),
+            Self::Phone(_) => row.phone_verified_at = Set(Some(now)),
+        }
+    }
+
+    /// Gives it to the user.
+    pub(crate) fn write_to(self, row: &mut user::ActiveModel) {
+        match self {
+            Self::Email(email) => row.email = Set(Some(email)),
+            Self::Phone(phone) => row.phone = Set(Some(phone)),
+        }
+    }
+
     /// No two of them are the same text.
     pub(crate) fn as_str(&self) -> &str {
         match self {
@@ -67,7 +147,8 @@ impl NewUser {
                 "give an e-mail address, a phone number or both",
             ));
         }
-        let password = NewPassword::parse(password, &[email.as_deref(), phone.as_deref()])?;
+        let password =
+            NewPassword::parse("password", password, &[email.as_deref(), phone.as_deref()])?;
         let display_name = limits::name("displayName", display_name)?;
         Ok(Self {
             email,
@@ -97,7 +178,15 @@ pub async fn register(cx: &Cx, new: NewUser) -> Result<NewSession> {
     let issuer = sessions::Issuer::of(cx);
     cx.write(move |tx| {
         Box::pin(async move {
-            let user = insert(tx, email, phone, password_hash, display_name).await?;
+            let new = NewAccountRow {
+                email,
+                email_verified_at: None,
+                phone,
+                phone_verified_at: None,
+                password_hash: Some(password_hash),
+                display_name,
+            };
+            let user = insert(tx, new).await?;
             issuer.open(tx, Arc::new(user)).await
         })
     })
@@ -105,18 +194,96 @@ pub async fn register(cx: &Cx, new: NewUser) -> Result<NewSession> {
     .signed_in(cx)
 }
 
-async fn insert(
-    tx: &Tx,
-    email: Option<String>,
-    phone: Option<String>,
-    password_hash: String,
-    display_name: String,
-) -> Result<User> {
+/// A change of password, checked.
+pub struct PasswordChange {
+    current: String,
+    new: NewPassword,
+}
+
+impl PasswordChange {
+    /// Checks it. One who has no password yet gives an empty one as the current.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] for a new password that is not acceptable.
+    pub fn parse(current: Option<String>, new: String) -> Result<Self> {
+        Ok(Self {
+            current: current.unwrap_or_default(),
+            new: NewPassword::parse("newPassword", new, &[])?,
+        })
+    }
+}
+
+/// Sets another password for the actor, or a first one, and ends the actor's other sessions; answers
+/// how many went on until then.
+///
+/// # Errors
+/// [`Error::BadInput`] when the current password is another one; [`Error::RateLimited`] when too many
+/// were wrong lately, or too many wait to be hashed.
+pub async fn change_password(cx: &Cx, change: PasswordChange) -> Result<u64> {
+    let signed_in = cx.signed_in()?;
+    let (id, own) = (signed_in.user.id, signed_in.session_id);
+    let PasswordChange { current, new } = change;
+    let identifier = id.to_string();
+    let attempt = rates::count_guarded(cx, Guarded::WrongPassword, Some(&identifier)).await?;
+    let passwords = &cx.handles().passwords;
+    // Not as it is known to the session, which may have been read a while ago.
+    let known = read_many(cx.read(), vec![id]).await?.remove(&id);
+    let known = known.and_then(|user| user.password_hash.clone());
+    if let Some(known) = known.clone() {
+        match passwords.verify(current, Some(known)).await {
+            Ok(true) => {}
+            Ok(false) => {
+                let message = "is not the password of this account";
+                return Err(Error::bad_input("currentPassword", message));
+            }
+            Err(error) => {
+                // It was not even looked at.
+                attempt.undo(cx).await?;
+                return Err(error);
+            }
+        }
+    }
+    let new = passwords.hash(new).await?;
+    cx.write(move |tx| {
+        Box::pin(async move {
+            let user = lock(tx, id).await?;
+            if user.password_hash != known {
+                let message = "the password was changed just now";
+                return Err(Error::Conflict {
+                    field: None,
+                    message,
+                });
+            }
+            attempt.give_back(tx).await?;
+            let mut row = user::ActiveModel::from(user);
+            row.password_hash = Set(Some(new));
+            row.stamp = Set(tx.stamp().await?);
+            row.update(&tx.db).await?;
+            tx.tell(id, UserNotice::Settings);
+            sessions::end_all(tx, id, Some(own)).await
+        })
+    })
+    .await
+}
+
+/// Makes an account.
+///
+/// # Errors
+/// [`Error::Conflict`] when the e-mail address or phone number has one.
+pub(crate) async fn insert(tx: &Tx, new: NewAccountRow) -> Result<User> {
+    let NewAccountRow {
+        email,
+        email_verified_at,
+        phone,
+        phone_verified_at,
+        password_hash,
+        display_name,
+    } = new;
     let row = user::ActiveModel {
         id: Set(UserId(new_id())),
         email: Set(email),
         phone: Set(phone),
-        password_hash: Set(Some(password_hash)),
+        password_hash: Set(password_hash),
         display_name: Set(display_name),
         avatar_url: Set(None),
         username: Set(None),
@@ -126,8 +293,8 @@ async fn insert(
         is_onboarded: Set(false),
         created_at: Set(tx.now()),
         read_receipts: Set(true),
-        email_verified_at: Set(None),
-        phone_verified_at: Set(None),
+        email_verified_at: Set(email_verified_at),
+        phone_verified_at: Set(phone_verified_at),
         found_by_email: Set(Audience::Everyone),
         found_by_phone: Set(Audience::Everyone),
         shows_last_seen: Set(Audience::Everyone),
@@ -135,17 +302,19 @@ async fn insert(
         chats_from: Set(Audience::Everyone),
         stamp: Set(0),
     };
-    row.insert(&tx.db).await.map_err(|error| {
-        if is_unique_violation(&error) {
-            let message = "an account with this e-mail address or phone number exists";
-            Error::Conflict {
-                field: None,
-                message,
-            }
-        } else {
-            error.into()
+    row.insert(&tx.db).await.map_err(taken)
+}
+
+/// What it means that a user's row cannot be written.
+pub(crate) fn taken(error: DbErr) -> Error {
+    if is_unique_violation(&error) {
+        Error::Conflict {
+            field: None,
+            message: "an account with this e-mail address or phone number exists",
         }
-    })
+    } else {
+        error.into()
+    }
 }
 
 /// Whether there is any user at all.
@@ -220,11 +389,20 @@ pub(crate) async fn require_all(tx: &Tx, ids: &[UserId]) -> Result<HashMap<UserI
 
 /// The account behind an identifier.
 pub(crate) async fn find_by_identifier(cx: &Cx, identifier: &Identifier) -> Result<Option<User>> {
-    let filter = match identifier {
+    Ok(select_by_identifier(identifier).one(cx.read()).await?)
+}
+
+/// The account behind an identifier, locked until the end of the transaction.
+pub(crate) async fn lock_by_identifier(tx: &Tx, identifier: &Identifier) -> Result<Option<User>> {
+    let select = select_by_identifier(identifier).lock_exclusive();
+    Ok(select.one(&tx.db).await?)
+}
+
+fn select_by_identifier(identifier: &Identifier) -> Select<user::Entity> {
+    user::Entity::find().filter(match identifier {
         Identifier::Email(email) => user::Column::Email.eq(email),
         Identifier::Phone(phone) => user::Column::Phone.eq(phone),
-    };
-    Ok(user::Entity::find().filter(filter).one(cx.read()).await?)
+    })
 }
 
 /// An e-mail address in the form it is kept and compared in. Whether it exists is for a

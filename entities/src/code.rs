@@ -12,7 +12,7 @@ pub enum Purpose {
     Register,
     /// To sign in.
     SignIn,
-    /// To attach an e-mail address or phone number to the account of whoever asked, or to prove
+    /// To attach an e-mail address or phone number to the account of whoever asked, or to verify
     /// the one that is there.
     Attach,
     /// To set a new password.
@@ -23,7 +23,7 @@ pub enum Purpose {
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "codes")]
 pub struct Model {
-    /// Key; whoever asked for the code names it.
+    /// Key; whoever asked for the code names it, and nobody else can.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: CodeId,
     /// What it is for.
@@ -34,11 +34,13 @@ pub struct Model {
     pub user_id: Option<UserId>,
     /// MAC of the code.
     pub code_mac: Vec<u8>,
+    /// Hash of the secret in the link that went along with the code, if one did.
+    pub link_hash: Option<Vec<u8>>,
     /// Wrong tries so far.
     pub tries: i32,
     /// When it was made.
     pub created_at: Timestamp,
-    /// Until when it is good.
+    /// Until when the code is good; the link is for longer.
     pub expires_at: Timestamp,
     /// When it was used, or another one in its place.
     pub used_at: Option<Timestamp>,

@@ -20,6 +20,7 @@ impl MigrationTrait for Migration {
             .col(text("recipient"))
             .col(uuid_null("user_id"))
             .col(blob("code_mac"))
+            .col(blob_null("link_hash"))
             .col(integer("tries").default(0))
             .col(big_integer("created_at"))
             .col(big_integer("expires_at"))
@@ -32,11 +33,12 @@ impl MigrationTrait for Migration {
             )
             .take();
         manager.create_table(codes).await?;
-        // What is open for a recipient; and what is over, to be cleared away.
+        // What is open for a recipient; what is over, to be cleared away; and what a link leads to.
         for (name, columns) in [
             ("idx_codes_recipient_purpose", &["recipient", "purpose"][..]),
             ("idx_codes_expires_at", &["expires_at"]),
             ("idx_codes_user_id", &["user_id"]),
+            ("idx_codes_link_hash", &["link_hash"]),
         ] {
             let mut index = Index::create();
             index.name(name).table("codes");

@@ -4,7 +4,7 @@
 //! seen to be wrong, by people too.
 
 use async_graphql::ID;
-use backchannel_domain::{CallId, ConversationId, Error, MessageId, SessionId, UserId};
+use backchannel_domain::{CallId, CodeId, ConversationId, Error, MessageId, SessionId, UserId};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use uuid::Uuid;
@@ -22,6 +22,8 @@ pub(crate) enum GlobalId {
     Call(CallId),
     /// A session.
     Session(SessionId),
+    /// A request for a code: a secret of whoever has made it, and no object.
+    Code(CodeId),
 }
 
 impl GlobalId {
@@ -37,6 +39,7 @@ impl GlobalId {
             MessageId::PREFIX => Some(Self::Message(MessageId(key))),
             CallId::PREFIX => Some(Self::Call(CallId(key))),
             SessionId::PREFIX => Some(Self::Session(SessionId(key))),
+            CodeId::PREFIX => Some(Self::Code(CodeId(key))),
             _ => None,
         }
     }
@@ -110,6 +113,7 @@ global!(ConversationId, Conversation, "cnv_", "conversation");
 global!(MessageId, Message, "msg_", "message");
 global!(CallId, Call, "cll_", "call");
 global!(SessionId, Session, "ses_", "session");
+global!(CodeId, Code, "cod_", "request for a code");
 
 /// Ids of a list, all of one type.
 pub(crate) fn parse_all<T: Global>(ids: &[ID]) -> Result<Vec<T>, Error> {

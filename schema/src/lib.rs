@@ -20,6 +20,7 @@
 mod answer;
 mod calls;
 mod canonical;
+mod codes;
 mod completion;
 mod connection;
 mod conversations;
@@ -95,6 +96,7 @@ struct Query(
 #[graphql(name = "Mutation")]
 struct Mutation(
     sessions::SessionsMutation,
+    codes::CodesMutation,
     conversations::ConversationsMutation,
     members::MembersMutation,
     messages::MessagesMutation,

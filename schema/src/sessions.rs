@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use backchannel_domain::SessionId;
 use backchannel_domain::sessions::{self, Credentials, NewSession, Session as Row};
-use backchannel_domain::users::{self, NewUser};
+use backchannel_domain::users::{self, NewUser, PasswordChange};
 
 use crate::error::Result;
 use crate::id::Global as _;
@@ -148,9 +148,25 @@ struct RevokeOtherSessionsPayload {
     session_count: i32,
 }
 
+/// The password of the viewer's account, and the one to be.
+#[derive(InputObject)]
+struct ChangePasswordInput {
+    /// The password until now; nothing where the account has none.
+    current_password: Option<String>,
+    /// The password from now on, 8 to 1,024 bytes; a few well-known ones are refused.
+    new_password: String,
+}
+
+/// The answer to `changePassword`.
+#[derive(SimpleObject)]
+struct ChangePasswordPayload {
+    /// How many other sessions were ended.
+    ended_session_count: i32,
+}
+
 /// A session: the secrets to go on with, and the view of whoever signed in.
 #[derive(SimpleObject)]
-struct AuthPayload {
+pub(crate) struct AuthPayload {
     /// Send it as `Authorization: Bearer …`, or in the payload of `connection_init`.
     access_token: String,
     /// Renews the session, once; keep it secret.
@@ -162,7 +178,7 @@ struct AuthPayload {
 }
 
 impl AuthPayload {
-    async fn new(ctx: &Context<'_>, session: NewSession) -> Result<Self> {
+    pub(crate) async fn new(ctx: &Context<'_>, session: NewSession) -> Result<Self> {
         let selected = ctx.look_ahead().field("viewer");
         Ok(Self {
             access_token: session.access_token,
@@ -278,6 +294,20 @@ impl SessionsMutation {
         let count = sessions::revoke_others(Scope::of(ctx).cx()).await?;
         Ok(RevokeOtherSessionsPayload {
             session_count: i32::try_from(count).unwrap_or(i32::MAX),
+        })
+    }
+
+    /// Sets another password and ends all of the viewer's sessions but this one. BAD_USER_INPUT
+    /// with the field `currentPassword` when that is not the password.
+    async fn change_password(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The passwords.")] input: ChangePasswordInput,
+    ) -> Result<ChangePasswordPayload> {
+        let change = PasswordChange::parse(input.current_password, input.new_password)?;
+        let count = users::change_password(Scope::of(ctx).cx(), change).await?;
+        Ok(ChangePasswordPayload {
+            ended_session_count: i32::try_from(count).unwrap_or(i32::MAX),
         })
     }
 }

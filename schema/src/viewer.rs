@@ -13,7 +13,7 @@ use crate::connection::{
 };
 use crate::conversations::Conversation;
 use crate::error::Result;
-use crate::scalars::{Cursor, Date, Json};
+use crate::scalars::{Cursor, Date, DateTime, Json};
 use crate::scope::Scope;
 use crate::sessions::Session;
 use crate::users::User;
@@ -56,6 +56,23 @@ impl Viewer {
     /// Phone number in E.164, if there is one.
     async fn phone(&self) -> Result<Option<String>> {
         Ok(self.scope.cx().signed_in()?.user.phone.clone())
+    }
+
+    /// When the viewer last proved that the e-mail address is theirs.
+    async fn email_verified_at(&self) -> Result<Option<DateTime>> {
+        let user = &self.scope.cx().signed_in()?.user;
+        Ok(user.email_verified_at.map(Into::into))
+    }
+
+    /// When the viewer last proved that the phone number is theirs.
+    async fn phone_verified_at(&self) -> Result<Option<DateTime>> {
+        let user = &self.scope.cx().signed_in()?.user;
+        Ok(user.phone_verified_at.map(Into::into))
+    }
+
+    /// Whether the viewer can sign in by a password.
+    async fn has_password(&self) -> Result<bool> {
+        Ok(self.scope.cx().signed_in()?.user.password_hash.is_some())
     }
 
     /// Language tag of the viewer's choice, if there is one.

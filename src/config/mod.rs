@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use backchannel_domain::phones::Region;
 use ipnet::IpNet;
+use lettre::message::Mailbox;
 
 pub(crate) use table::flag_help;
 pub use table::{DefaultText, SETTINGS, Setting, Shown, settings_markdown};
@@ -98,6 +99,12 @@ pub struct Config {
     pub public_url: Option<String>,
     /// The country of phone numbers that are given without one.
     pub default_region: Option<Region>,
+    /// Where codes are posted to.
+    pub otp_webhook_url: Option<Secret>,
+    /// Mail server, by a URL that lettre reads; there is a sender then.
+    pub smtp_url: Option<Secret>,
+    /// Sender of mail.
+    pub mail_from: Option<Mailbox>,
     /// STUN and TURN servers for calls, as WebRTC spells their URLs.
     pub turn_urls: Vec<String>,
     /// Secret shared with the TURN servers; there is one if one of them is named.
@@ -222,6 +229,9 @@ fn read(
         allowed_origins: values.list(&table::ALLOWED_ORIGINS, url::origin),
         public_url: values.optional(&table::PUBLIC_URL, url::public_url),
         default_region: values.optional(&table::DEFAULT_REGION, parse::region),
+        otp_webhook_url: values.optional(&table::OTP_WEBHOOK_URL, url::webhook),
+        smtp_url: values.optional(&table::SMTP_URL, url::smtp),
+        mail_from: values.optional(&table::MAIL_FROM, parse::mailbox),
         turn_urls: values.list(&table::TURN_URLS, url::ice_server),
         turn_secret: values.optional(&table::TURN_SECRET, parse::secret),
         rate_limits: values.required(&table::RATE_LIMITS, parse::switch),
@@ -242,6 +252,13 @@ fn read(
         values.refuse(
             &table::TURN_SECRET,
             "not set, and TURN_URLS names a TURN server",
+        );
+    }
+    let names_sender = values.may_be_set(&table::MAIL_FROM);
+    if config.smtp_url.is_some() && config.mail_from.is_none() && !names_sender {
+        values.refuse(
+            &table::MAIL_FROM,
+            "not set, and SMTP_URL names a mail server",
         );
     }
     let names_list = values.may_be_set(&table::TRUSTED_OPERATIONS);

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use backchannel_domain::phones::Region;
 use ipnet::IpNet;
+use lettre::message::Mailbox;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::{LogFormat, Mode, Secret};
@@ -59,6 +60,11 @@ pub(super) fn region(text: &str) -> Parsed<Region> {
 
 pub(super) fn host(text: &str) -> Parsed<IpAddr> {
     text.parse().map_err(|_| "is not an IP address".into())
+}
+
+/// An e-mail address, with or without a name.
+pub(super) fn mailbox(text: &str) -> Parsed<Mailbox> {
+    text.parse().map_err(|_| "is not an e-mail address".into())
 }
 
 /// A network, or a single address.

@@ -181,6 +181,15 @@ settings! {
     DEFAULT_REGION: Plain, Unset("phone numbers need their country code"),
         "a country code of ISO 3166 such as DE or US",
         "Country of phone numbers that are given without one.";
+    OTP_WEBHOOK_URL: Url, Unset("codes are logged in development; without SMTP_URL either there are none in production"),
+        "an http:// or https:// URL",
+        "Where one-time codes are posted to as JSON, to be sent to phones, and to mailboxes where SMTP_URL is not set.";
+    SMTP_URL: Url, Unset("mail goes the way of text messages"),
+        "smtps://user:password@host:port or smtp://user:password@host:port?tls=required",
+        "Mail server that takes codes and links to mailboxes.";
+    MAIL_FROM: Plain, Unset("no mail is sent"),
+        "an e-mail address such as Backchannel <no-reply@chat.example.org>",
+        "Sender of that mail; needed with SMTP_URL.";
     TURN_URLS: Plain, Unset("calls connect without help, which fails between many networks"),
         "stun:, stuns:, turn: and turns: URLs separated by commas, such as turn:turn.example.org:3478?transport=udp",
         "STUN and TURN servers that clients use for calls.";

@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use lettre::{AsyncSmtpTransport, Tokio1Executor};
+
 use super::parse::{Parsed, digits};
 use super::{Database, Secret};
 
@@ -40,6 +42,36 @@ pub(super) fn redis_url(text: &str) -> Parsed<Secret> {
         Some(("redis", rest)) if authority(rest)?.host.is_empty() => Err("names no host".into()),
         Some(("redis", _)) => Ok(Secret::new(text)),
         Some(("rediss", _)) => Err("asks for TLS, which is not supported yet".into()),
+        Some(_) => Err("has an unknown scheme".into()),
+        None => Err("is not a URL".into()),
+    }
+}
+
+/// An `http` or `https` URL; user, password and query are the receiver's affair.
+pub(super) fn webhook(text: &str) -> Parsed<Secret> {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return Err("is not a URL".into());
+    };
+    if !matches!(scheme, "http" | "https") {
+        return Err("has an unknown scheme".into());
+    }
+    if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err("has a space in it".into());
+    }
+    host_name(authority(rest)?.host)?;
+    Ok(Secret::new(text))
+}
+
+/// The URL of a mail server, as its driver reads it.
+pub(super) fn smtp(text: &str) -> Parsed<Secret> {
+    match text.split_once("://") {
+        Some(("smtp" | "smtps", rest)) if authority(rest)?.host.is_empty() => {
+            Err("names no host".into())
+        }
+        Some(("smtp" | "smtps", _)) => match AsyncSmtpTransport::<Tokio1Executor>::from_url(text) {
+            Ok(_) => Ok(Secret::new(text)),
+            Err(_) => Err("is not the URL of a mail server".into()),
+        },
         Some(_) => Err("has an unknown scheme".into()),
         None => Err("is not a URL".into()),
     }

@@ -8,6 +8,7 @@ mod harness;
 mod architecture;
 mod bad_input;
 mod calls;
+mod codes;
 mod configuration;
 mod conversations;
 mod crash;

@@ -135,7 +135,6 @@ mod tests {
     use crate::calls::{self, Call, CallKind, Outcome};
     use crate::clock::Clock;
     use crate::conversations::{self, ConversationKind, NewConversation};
-    use crate::db::DatabaseUrl;
     use crate::error::Unauthenticated;
     use crate::users::{self, NewUser};
     use crate::{Domain, Settings};
@@ -171,20 +170,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_device_that_comes_back_in_time_stays_in_its_call() {
         let files = tempfile::tempdir().expect("a directory");
-        let settings = Settings {
-            database: DatabaseUrl::Sqlite(files.path().join("calls.db")),
-            database_pool: 1,
-            redis_url: None,
-            jwt_secret: vec![7; 32],
-            access_token_lifetime: Duration::from_secs(900),
-            refresh_token_lifetime: Duration::from_secs(900),
-            refresh_grace: Duration::from_secs(30),
-            default_region: None,
-            sessions_per_user: 50,
-            legacy_jwt_secret: None,
-            turn: calls::Turn::default(),
-            rate_limits: false,
-        };
+        let settings = Settings::alone_on(files.path().join("calls.db"));
         let clock = Clock::default();
         let domain = Domain::start(settings, clock.clone()).await;
         let domain = domain.expect("a node");

@@ -122,7 +122,7 @@ pub(crate) fn start(domain: &Domain) -> Result<()> {
     if !domain.0.rates.is_on {
         return Ok(());
     }
-    tokio::spawn(as_upkeep(rows::keep_clear(domain.clone())));
+    tokio::spawn(as_upkeep(rows::keep_clearing(domain.clone())));
     if let Some(url) = &domain.0.settings.redis_url {
         let client = sharing::client(url)?;
         tokio::spawn(sharing::keep_sharing(domain.clone(), client));

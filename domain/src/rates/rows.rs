@@ -3,20 +3,18 @@
 use std::time::Duration;
 
 use backchannel_entities::rate::{self, Column};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, TryFutureExt as _};
 use sea_orm::sea_query::{Expr, Func, LockBehavior, LockType, OnConflict, Order, Query};
 use sea_orm::{ColumnTrait, EntityTrait, ExprTrait as _, QueryFilter, Set};
 use sha2::{Digest as _, Sha256};
 
 use crate::cx::Tx;
-use crate::error::Unauthenticated;
-use crate::{Domain, Error, Result};
+use crate::upkeep::{self, Found};
+use crate::{Cx, Domain, Error, Result};
 
 use super::table::Rate;
 
-/// How often rows that are paid off are cleared away.
-const CLEAR: Duration = Duration::from_secs(60);
-/// How often a node looks whether it is time to; tests move the clock.
-const WAKE: Duration = Duration::from_millis(500);
 /// Most rows cleared away by one transaction.
 const BATCH: u64 = 1_000;
 
@@ -83,37 +81,16 @@ fn millis(time: Duration) -> i64 {
 }
 
 /// Clears away what is paid off, until the node stops.
-pub(crate) async fn keep_clear(domain: Domain) {
-    let stopping = domain.0.bus.stopping().clone();
-    let mut due = Duration::ZERO;
-    loop {
-        tokio::select! {
-            () = stopping.cancelled() => return,
-            () = tokio::time::sleep(WAKE) => {}
-        }
-        let now = domain.0.clock.uptime();
-        if now < due {
-            continue;
-        }
-        due = now + CLEAR;
-        if let Err(error) = clear(&domain).await {
-            tracing::warn!(%error, "clearing rates away failed; trying again");
-        }
-    }
+pub(crate) async fn keep_clearing(domain: Domain) {
+    upkeep::keep_clearing(domain, "rates", clear_some).await;
 }
 
-async fn clear(domain: &Domain) -> Result<()> {
-    // Nobody acts: the node itself does.
-    let cx = domain.anonymous(Unauthenticated::NoToken);
-    loop {
-        let cleared = cx.write(|tx| Box::pin(clear_some(tx))).await?;
-        if cleared < BATCH {
-            return Ok(());
-        }
-    }
+fn clear_some(cx: &Cx) -> BoxFuture<'_, Result<Found>> {
+    let cleared = cx.write(|tx| Box::pin(delete_paid_off(tx)));
+    cleared.map_ok(|count| Found::of(count, BATCH)).boxed()
 }
 
-async fn clear_some(tx: &mut Tx) -> Result<u64> {
+async fn delete_paid_off(tx: &mut Tx) -> Result<usize> {
     let now = tx.now();
     let paid_off = Query::select()
         .column(Column::Key)
@@ -129,16 +106,16 @@ async fn clear_some(tx: &mut Tx) -> Result<u64> {
         .filter(Column::Key.in_subquery(paid_off))
         .exec(&tx.db)
         .await?;
-    Ok(cleared.rows_affected)
+    usize::try_from(cleared.rows_affected).map_err(Error::internal)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::table::{Guarded, TABLE, What};
     use super::*;
+    use crate::Settings;
     use crate::clock::Clock;
-    use crate::db::DatabaseUrl;
-    use crate::{Cx, Settings, calls};
+    use crate::error::Unauthenticated;
 
     /// More than one transaction clears away.
     const KEYS: u64 = BATCH + 1;
@@ -160,22 +137,16 @@ mod tests {
         counted.await.expect("it is counted");
     }
 
+    async fn clear(cx: &Cx) {
+        while clear_some(cx).await.expect("it is cleared") == Found::Enough {}
+    }
+
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn what_is_paid_off_is_cleared_away_and_nothing_else() {
         let files = tempfile::tempdir().expect("a directory");
         let settings = Settings {
-            database: DatabaseUrl::Sqlite(files.path().join("rates.db")),
-            database_pool: 1,
-            redis_url: None,
-            jwt_secret: vec![7; 32],
-            access_token_lifetime: Duration::from_secs(900),
-            refresh_token_lifetime: Duration::from_secs(900),
-            refresh_grace: Duration::from_secs(30),
-            default_region: None,
-            sessions_per_user: 50,
-            legacy_jwt_secret: None,
-            turn: calls::Turn::default(),
             rate_limits: true,
+            ..Settings::alone_on(files.path().join("rates.db"))
         };
         let clock = Clock::default();
         let domain = Domain::start(settings, clock.clone()).await;
@@ -189,10 +160,10 @@ mod tests {
         count(&cx, rate, strangers).await;
         count(&cx, rate, vec!["a target".to_owned(); 10]).await;
         clock.advance(rate.each);
-        clear(&domain).await.expect("it is cleared");
+        clear(&cx).await;
         assert_eq!(kept(&cx).await, 1, "one that is not paid off");
         clock.advance(rate.each * 9);
-        clear(&domain).await.expect("it is cleared");
+        clear(&cx).await;
         assert_eq!(kept(&cx).await, 0);
         domain.stop().await;
     }

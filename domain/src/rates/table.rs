@@ -28,6 +28,8 @@ pub(crate) enum Guarded {
     Register,
     /// A one-time code that is asked for.
     Code,
+    /// A one-time code that is wrong.
+    WrongCode,
 }
 
 /// Either.
@@ -82,7 +84,7 @@ const fn rate(what: What, per: Per, burst: u32, each_ms: u64, why: &'static str)
 
 /// All there are. Of those of one action the narrowest comes first: what that refuses is not
 /// counted for the others.
-pub(super) static TABLE: [Rate; 12] = [
+pub(super) static TABLE: [Rate; 14] = [
     action(
         Action::Request,
         Per::Session,
@@ -167,6 +169,20 @@ pub(super) static TABLE: [Rate; 12] = [
         30_000,
         "Codes for ever other numbers, at the operator's cost",
     ),
+    guarded(
+        Guarded::WrongCode,
+        Per::Identifier,
+        20,
+        1_200_000,
+        "92 guesses a day at one in a million, however many codes are asked for; its owner mistypes a few times",
+    ),
+    guarded(
+        Guarded::WrongCode,
+        Per::Network,
+        100,
+        10_000,
+        "As for passwords; here a guess is for one of a few codes that are open",
+    ),
 ];
 
 impl Rate {
@@ -192,6 +208,7 @@ impl What {
             Self::Guarded(Guarded::WrongPassword) => "wrong-password",
             Self::Guarded(Guarded::Register) => "register",
             Self::Guarded(Guarded::Code) => "code",
+            Self::Guarded(Guarded::WrongCode) => "wrong-code",
         }
     }
 
@@ -205,6 +222,7 @@ impl What {
             Self::Guarded(Guarded::WrongPassword) => "Wrong passwords",
             Self::Guarded(Guarded::Register) => "Registrations",
             Self::Guarded(Guarded::Code) => "One-time codes",
+            Self::Guarded(Guarded::WrongCode) => "Wrong one-time codes",
         }
     }
 }

@@ -9,70 +9,25 @@ use std::time::Duration;
 
 use backchannel_entities::{ConversationId, SessionId, Timestamp, delivery, lease};
 use backchannel_entities::{refresh_token, session};
+use futures_util::FutureExt as _;
 use sea_orm::sea_query::{LockBehavior, LockType};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::cx::Tx;
 use crate::db::in_list;
-use crate::error::Unauthenticated;
+use crate::upkeep::{self, Found};
 use crate::{Cx, Domain, Result};
 
-/// How often a node looks for what is over.
-const EVERY: Duration = Duration::from_secs(60);
-/// How often it looks whether it is time to; tests move the clock.
-const WAKE: Duration = Duration::from_millis(250);
 /// How long everything stays after it is over: by far more than clocks of nodes differ, and than
 /// what is open outlives a session.
 const STAY: Duration = Duration::from_secs(3_600);
 /// Most sessions, and rows that belong to sessions, in one transaction.
 const SESSIONS: u64 = 64;
 const ROWS: u64 = 512;
-/// Pause between two transactions, in which others get theirs.
-const BREATH: Duration = Duration::from_millis(50);
 
 /// Clears away until the node stops.
 pub(crate) async fn keep_clearing(domain: Domain) {
-    // Nobody acts: the node itself does.
-    let cx = domain.anonymous(Unauthenticated::NoToken);
-    let handles = cx.handles();
-    let mut due = Duration::ZERO;
-    let mut pause = WAKE;
-    loop {
-        tokio::select! {
-            () = handles.bus.stopping().cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
-        }
-        pause = WAKE;
-        let now = handles.clock.uptime();
-        if now < due {
-            continue;
-        }
-        match clear_some(&cx).await {
-            Ok(Found::Enough) => pause = BREATH,
-            Ok(Found::TheLast) => due = now + EVERY,
-            Err(error) => {
-                due = now + EVERY;
-                tracing::warn!(%error, "clearing old sessions away failed; trying again");
-            }
-        }
-    }
-}
-
-/// Whether there is perhaps more to clear away.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Found {
-    Enough,
-    TheLast,
-}
-
-impl Found {
-    fn of(count: usize, most: u64) -> Self {
-        if (count as u64) < most {
-            Self::TheLast
-        } else {
-            Self::Enough
-        }
-    }
+    upkeep::keep_clearing(domain, "sessions", |cx| clear_some(cx).boxed()).await;
 }
 
 async fn clear_some(cx: &Cx) -> Result<Found> {

@@ -29,15 +29,16 @@ pub(super) async fn end(tx: &mut Tx, user_id: UserId, ids: &[SessionId]) -> Resu
     Ok(())
 }
 
-/// Ends all sessions of a user but one; answers how many went on until then.
-pub(super) async fn end_others(tx: &mut Tx, user_id: UserId, kept: SessionId) -> Result<u64> {
+/// Ends all sessions of a user, but one that is to be kept; answers how many went on until then.
+pub(crate) async fn end_all(tx: &mut Tx, user_id: UserId, kept: Option<SessionId>) -> Result<u64> {
     let mut count = 0;
     loop {
+        let is_to_end =
+            is_live(user_id, tx.now()).add_option(kept.map(|kept| session::Column::Id.ne(kept)));
         let ids: Vec<SessionId> = session::Entity::find()
             .select_only()
             .column(session::Column::Id)
-            .filter(is_live(user_id, tx.now()))
-            .filter(session::Column::Id.ne(kept))
+            .filter(is_to_end)
             .limit(AT_ONCE)
             .into_tuple()
             .all(&tx.db)

@@ -133,6 +133,6 @@ pub async fn revoke(cx: &Cx, id: SessionId) -> Result<()> {
 pub async fn revoke_others(cx: &Cx) -> Result<u64> {
     let signed_in = cx.signed_in()?;
     let (actor, own) = (signed_in.user.id, signed_in.session_id);
-    cx.write(move |tx| Box::pin(async move { ends::end_others(tx, actor, own).await }))
+    cx.write(move |tx| Box::pin(async move { ends::end_all(tx, actor, Some(own)).await }))
         .await
 }

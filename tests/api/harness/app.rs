@@ -1,5 +1,6 @@
 //! A node in this process, on a database of its own.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::clients::Http;
+use super::mailbox::Mailbox;
 use super::people::{Node, Person};
 use super::servers::{Postgres, Redis, sqlite3};
 use super::until;
@@ -52,6 +54,8 @@ pub(crate) struct App {
     pub(crate) address: SocketAddr,
     pub(crate) clock: Clock,
     pub(crate) domain: Domain,
+    /// Where its codes arrive.
+    pub(crate) mailbox: Mailbox,
     http: Http,
     stop: oneshot::Sender<()>,
     stopped: JoinHandle<()>,
@@ -95,7 +99,9 @@ impl App {
         let directory = files.path().display().to_string();
         let named = settings.iter().find(|(name, _)| *name == "DATABASE_URL");
         let database = named.map(|(_, url)| (*url).to_owned());
-        let settings: Overrides = [
+        let mailbox = Mailbox::open().await;
+        let settings: BTreeMap<_, _> = [
+            ("OTP_WEBHOOK_URL", mailbox.url.as_str()),
             ("PORT", "0"),
             ("HOST", "127.0.0.1"),
             ("DATA_DIR", &directory),
@@ -105,6 +111,9 @@ impl App {
         .chain(settings)
         .map(|(name, value)| (*name, (*value).to_owned()))
         .collect();
+        // Nothing: not set.
+        let settings = settings.into_iter().filter(|(_, value)| !value.is_empty());
+        let settings: Overrides = settings.collect();
         let config = Config::load(&settings, |_| None).expect("the settings are valid");
         let clock = Clock::default();
         let application = Application::build_at(config, clock.clone())
@@ -124,6 +133,7 @@ impl App {
             http: Http::new(),
             stop,
             stopped,
+            mailbox,
             files,
             database,
         }

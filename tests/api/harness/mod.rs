@@ -5,6 +5,7 @@ pub(crate) mod app;
 pub(crate) mod caller;
 pub(crate) mod clients;
 pub(crate) mod connection;
+pub(crate) mod mailbox;
 pub(crate) mod people;
 pub(crate) mod process;
 pub(crate) mod servers;

@@ -100,6 +100,14 @@ impl Person {
         }
     }
 
+    /// The same person by another session.
+    pub(crate) fn by(&self, token: &Value) -> Self {
+        Self {
+            token: text(token),
+            ..self.clone()
+        }
+    }
+
     /// The same session on another node.
     pub(crate) fn on(&self, app: &App) -> Self {
         self.at(app.node())

@@ -147,6 +147,11 @@ impl Process {
         kilobytes * 1_024
     }
 
+    /// All that it has logged.
+    pub(crate) fn log_text(&self) -> String {
+        std::fs::read_to_string(self.log()).expect("a log")
+    }
+
     fn log(&self) -> PathBuf {
         self.files.path().join("log")
     }

@@ -4,7 +4,7 @@ use backchannel_entities::{Timestamp, UserId};
 use uuid::Uuid;
 
 use crate::messages::NewMessage;
-use crate::users::User;
+use crate::users::{Audience, User};
 
 use super::*;
 
@@ -23,6 +23,13 @@ fn waiting(conversation: u128) -> Waiting {
         is_onboarded: false,
         created_at: Timestamp(0),
         read_receipts: true,
+        email_verified_at: None,
+        phone_verified_at: None,
+        found_by_email: Audience::Everyone,
+        found_by_phone: Audience::Everyone,
+        shows_last_seen: Audience::Everyone,
+        shows_avatar: Audience::Everyone,
+        chats_from: Audience::Everyone,
         stamp: 0,
     };
     let id = ConversationId(Uuid::from_u128(conversation));
