@@ -17,9 +17,13 @@ const SERVE: &str = "serve";
 const MIGRATE: &str = "migrate";
 const SCHEMA: &str = "schema";
 const CHECK_CONFIG: &str = "check-config";
+const GRANT_OPERATOR: &str = "grant-operator";
+const REVOKE_OPERATOR: &str = "revoke-operator";
+const VERIFY_AUDIT: &str = "verify-audit";
+const WHO: &str = "WHO";
 
 /// What to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Run the server until it is told to stop.
     Serve {
@@ -32,6 +36,15 @@ pub enum Command {
     Schema,
     /// Print the effective configuration and stop.
     CheckConfig,
+    /// Make somebody an operator, or one no longer, and stop.
+    SetOperator {
+        /// E-mail address or phone number of the account.
+        who: String,
+        /// Which of the two.
+        is_operator: bool,
+    },
+    /// Check the audit log and stop.
+    VerifyAudit,
 }
 
 /// A command line that makes sense; whether its settings do, [`Config::load`] tells.
@@ -71,6 +84,11 @@ pub fn parse_from(
         MIGRATE => Command::Migrate,
         SCHEMA => Command::Schema,
         CHECK_CONFIG => Command::CheckConfig,
+        GRANT_OPERATOR | REVOKE_OPERATOR => Command::SetOperator {
+            who: inner.get_one::<String>(WHO).cloned().unwrap_or_default(),
+            is_operator: name == GRANT_OPERATOR,
+        },
+        VERIFY_AUDIT => Command::VerifyAudit,
         other => unreachable!("clap lets no command through that the grammar lacks: {other}"),
     };
     Ok(Cli {
@@ -102,6 +120,11 @@ fn grammar() -> clap::Command {
             .action(ArgAction::SetTrue)
             .help("Fill an empty database with people and conversations to look at")
     };
+    let who = || {
+        Arg::new(WHO)
+            .required(true)
+            .help("E-mail address or phone number of the account")
+    };
     let command = clap::Command::new;
     command("backchannel")
         .version(env!("CARGO_PKG_VERSION"))
@@ -121,6 +144,16 @@ fn grammar() -> clap::Command {
         .subcommand(command(SCHEMA).about("Print the GraphQL schema"))
         .subcommand(
             command(CHECK_CONFIG).about("Print the effective configuration, or all mistakes in it"),
+        )
+        .subcommand(
+            command(GRANT_OPERATOR)
+                .about("Let a user read what operators may, such as the audit log")
+                .arg(who()),
+        )
+        .subcommand(command(REVOKE_OPERATOR).about("Take that back").arg(who()))
+        .subcommand(
+            command(VERIFY_AUDIT)
+                .about("Check that no entry of the audit log was changed or taken out"),
         )
         .args(SETTINGS.iter().map(|setting| flag(setting)))
 }
@@ -179,6 +212,23 @@ mod tests {
         assert_eq!(
             parse("backchannel check-config").command,
             Command::CheckConfig
+        );
+    }
+
+    #[test]
+    fn operators_are_named() {
+        let set = |who: &str, is_operator| Command::SetOperator {
+            who: who.to_owned(),
+            is_operator,
+        };
+        let granted = parse("backchannel grant-operator ann@example.com").command;
+        assert_eq!(granted, set("ann@example.com", true));
+        let revoked = parse("backchannel revoke-operator +12025550173").command;
+        assert_eq!(revoked, set("+12025550173", false));
+        assert!(parse_from(["backchannel", "grant-operator"]).is_err());
+        assert_eq!(
+            parse("backchannel verify-audit").command,
+            Command::VerifyAudit
         );
     }
 

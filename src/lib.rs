@@ -18,6 +18,7 @@ mod demo;
 mod graphql;
 mod health;
 mod http;
+pub mod operators;
 mod origin;
 mod playground;
 mod proxies;

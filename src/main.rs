@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use backchannel::cli::{self, Cli, Command};
 use backchannel::config::{self, Config};
-use backchannel::{Api, Application, StartError, fill_with_demo, shutdown, telemetry};
+use backchannel::{Api, Application, StartError, fill_with_demo, operators, shutdown, telemetry};
 
 /// Unlike the one of glibc, it gives back what closed sockets and hashed passwords leave.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -18,7 +18,10 @@ async fn main() -> ExitCode {
     match command {
         Command::CheckConfig => return cli::check_config(&overrides),
         Command::Schema => return print(&Api::sdl()),
-        Command::Serve { .. } | Command::Migrate => {}
+        Command::Serve { .. }
+        | Command::Migrate
+        | Command::SetOperator { .. }
+        | Command::VerifyAudit => {}
     }
     let config = match Config::load(&overrides, config::process_env) {
         Ok(config) => config,
@@ -28,6 +31,15 @@ async fn main() -> ExitCode {
     let done = match command {
         Command::Serve { demo } => serve(config, demo).await,
         Command::Migrate => backchannel::migrate(&config).await,
+        Command::SetOperator { who, is_operator } => {
+            let set = operators::set_operator(&config, &who, is_operator).await;
+            set.map(|line| drop(print(&line)))
+        }
+        Command::VerifyAudit => match operators::verify_audit(&config).await {
+            Ok((line, true)) => return print(&line),
+            Ok((line, false)) => return complain(&line.trim_end(), 1),
+            Err(error) => Err(error),
+        },
         Command::CheckConfig | Command::Schema => Ok(()),
     };
     match done {

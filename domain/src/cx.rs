@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 use sea_orm::{QueryResult, Statement};
 use tracing::Instrument as _;
 
+use crate::audit::By;
 use crate::bus::{Bus, News};
 use crate::calls;
 use crate::client::Client;
@@ -320,9 +321,9 @@ impl Cx {
         T: Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
     {
-        let domain = self.domain.clone();
+        let (domain, by) = (self.domain.clone(), By::of(self));
         let transaction = async move {
-            let mut tx = Tx::begin(&domain.0).await?;
+            let mut tx = Tx::begin(&domain.0).await?.by(by);
             match work(&mut tx).await {
                 Ok(value) => {
                     tx.commit(&domain.0).await?;

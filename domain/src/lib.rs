@@ -21,6 +21,7 @@
 
 pub mod access;
 pub mod admission;
+pub mod audit;
 pub mod bus;
 pub mod calls;
 pub mod client;
@@ -36,6 +37,7 @@ pub mod feed;
 pub mod limits;
 pub mod members;
 pub mod messages;
+pub mod operators;
 pub mod page;
 mod passwords;
 pub mod phones;

@@ -26,6 +26,7 @@ use backchannel_entities::{SessionId, Timestamp, UserId, refresh_token, session,
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveModelTrait, ColumnTrait, Condition, EntityTrait, QueryFilter, Set};
 
+use crate::audit::Act;
 use crate::client::Client;
 use crate::clock::new_id;
 use crate::cx::Tx;
@@ -106,6 +107,17 @@ pub async fn sign_in(cx: &Cx, credentials: Credentials) -> Result<NewSession> {
             return Err(error);
         }
     };
+    if !matches {
+        // Whether or not there is an account: both are to take the same time.
+        let known = user.as_ref().map(|user| user.id);
+        let noted = cx.write(move |tx| {
+            Box::pin(async move {
+                tx.audit(Act::SignInRefused, known);
+                Ok(())
+            })
+        });
+        noted.await?;
+    }
     let Some(user) = user.filter(|_| matches) else {
         return Err(Error::Unauthenticated(Unauthenticated::WrongCredentials));
     };
@@ -149,8 +161,13 @@ pub async fn refresh(cx: &Cx, refresh_token: &str) -> Result<NewSession> {
 pub async fn sign_out(cx: &Cx) -> Result<()> {
     let signed_in = cx.signed_in()?;
     let (user_id, id) = (signed_in.user.id, signed_in.session_id);
-    cx.write(move |tx| Box::pin(async move { ends::end(tx, user_id, &[id]).await }))
-        .await
+    cx.write(move |tx| {
+        Box::pin(async move {
+            tx.audit(Act::SignedOut, user_id);
+            ends::end(tx, user_id, &[id]).await
+        })
+    })
+    .await
 }
 
 /// A user's sessions that go on.
@@ -220,6 +237,7 @@ impl Issuer {
     pub(crate) async fn open_one_more(self, tx: &mut Tx, user: Arc<User>) -> Result<Issued> {
         ends::take_turn(tx, user.id).await?;
         ends::make_room(tx, user.id, self.most).await?;
+        tx.audit(Act::SignedIn, user.id);
         self.open(tx, user).await
     }
 
@@ -288,6 +306,7 @@ impl Issuer {
         }
         if !self.spend(tx, &token, now).await? {
             ends::end(tx, session.user_id, &[session.id]).await?;
+            tx.audit(Act::RefreshTokenReused, session.user_id);
             tracing::warn!(session.id = %session.id, "a spent refresh token came back; session ended");
             return Ok(None);
         }

@@ -11,6 +11,7 @@ use sea_orm::{
     Select, Set,
 };
 
+use crate::audit::Act;
 use crate::bus::UserNotice;
 use crate::clock::new_id;
 use crate::couriers::Channel;
@@ -260,6 +261,7 @@ pub async fn change_password(cx: &Cx, change: PasswordChange) -> Result<u64> {
             row.stamp = Set(tx.stamp().await?);
             row.update(&tx.db).await?;
             tx.tell(id, UserNotice::Settings);
+            tx.audit(Act::PasswordChanged, id);
             sessions::end_all(tx, id, Some(own)).await
         })
     })
@@ -270,7 +272,7 @@ pub async fn change_password(cx: &Cx, change: PasswordChange) -> Result<u64> {
 ///
 /// # Errors
 /// [`Error::Conflict`] when the e-mail address or phone number has one.
-pub(crate) async fn insert(tx: &Tx, new: NewAccountRow) -> Result<User> {
+pub(crate) async fn insert(tx: &mut Tx, new: NewAccountRow) -> Result<User> {
     let NewAccountRow {
         email,
         email_verified_at,
@@ -300,9 +302,12 @@ pub(crate) async fn insert(tx: &Tx, new: NewAccountRow) -> Result<User> {
         shows_last_seen: Set(Audience::Everyone),
         shows_avatar: Set(Audience::Everyone),
         chats_from: Set(Audience::Everyone),
+        is_operator: Set(false),
         stamp: Set(0),
     };
-    row.insert(&tx.db).await.map_err(taken)
+    let user = row.insert(&tx.db).await.map_err(taken)?;
+    tx.audit(Act::Registered, user.id);
+    Ok(user)
 }
 
 /// What it means that a user's row cannot be written.

@@ -6,6 +6,8 @@
 //! 3. Ids are distinct types ([`ids`]), so that a user's id cannot be passed where a
 //!    conversation's is meant; instants are [`Timestamp`], milliseconds everywhere.
 
+pub mod audit_entry;
+pub mod audit_head;
 pub mod block;
 pub mod call;
 pub mod call_party;

@@ -61,6 +61,8 @@ pub struct Model {
     pub shows_avatar: Audience,
     /// Who may start a direct conversation without asking.
     pub chats_from: Audience,
+    /// Whether the user runs the server.
+    pub is_operator: bool,
     /// Where the last change of profile or settings stands in the order of commits.
     pub stamp: i64,
 }

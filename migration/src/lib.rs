@@ -19,6 +19,7 @@ mod m20261120_000008_rates;
 mod m20261120_000009_profiles;
 mod m20261121_000010_codes;
 mod m20261121_000011_ties;
+mod m20261121_000015_audit;
 
 /// The whole history, oldest first.
 pub struct Migrator;
@@ -38,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261120_000009_profiles::Migration),
             Box::new(m20261121_000010_codes::Migration),
             Box::new(m20261121_000011_ties::Migration),
+            Box::new(m20261121_000015_audit::Migration),
         ]
     }
 }

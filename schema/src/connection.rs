@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
+use crate::audit::AuditEntry;
 use crate::calls::Call;
 use crate::conversations::Conversation;
 use crate::error::Result;
@@ -29,6 +30,7 @@ pub(crate) struct PageInfo {
 
 /// A page of a list.
 #[derive(SimpleObject)]
+#[graphql(concrete(name = "AuditEntryConnection", params(AuditEntry)))]
 #[graphql(concrete(name = "CallConnection", params(Call)))]
 #[graphql(concrete(name = "ConversationConnection", params(Conversation)))]
 #[graphql(concrete(name = "SessionConnection", params(Session)))]
@@ -46,6 +48,7 @@ where
 
 /// An item of a list, and where it stands.
 #[derive(SimpleObject)]
+#[graphql(concrete(name = "AuditEntryEdge", params(AuditEntry)))]
 #[graphql(concrete(name = "CallEdge", params(Call)))]
 #[graphql(concrete(name = "ConversationEdge", params(Conversation)))]
 #[graphql(concrete(name = "MemberEdge", params(crate::members::Member)))]
@@ -135,6 +138,7 @@ pub(crate) enum List {
     ViewerEvents = 4,
     Calls = 5,
     Sessions = 6,
+    Audit = 7,
 }
 
 fn encode(list: List, position: &[u8]) -> String {
@@ -158,14 +162,14 @@ pub(crate) fn parse_stream_cursor(cursor: &Cursor) -> Result<feed::Cursor> {
         .ok_or_else(|| Error::bad_input("after", "is not a cursor of this stream").into())
 }
 
-/// Cursor of a position in a conversation.
-pub(crate) fn seq_cursor(seq: i64) -> String {
-    encode(List::Messages, &seq.to_be_bytes())
+/// Cursor of a position in a conversation, or in a log.
+pub(crate) fn seq_cursor(list: List, seq: i64) -> String {
+    encode(list, &seq.to_be_bytes())
 }
 
 /// Reads what [`seq_cursor`] made.
-pub(crate) fn parse_seq_cursor(cursor: &str) -> Option<i64> {
-    let position = decoded(List::Messages, cursor)?;
+pub(crate) fn parse_seq_cursor(list: List, cursor: &str) -> Option<i64> {
+    let position = decoded(list, cursor)?;
     Some(i64::from_be_bytes(position.try_into().ok()?)).filter(|seq| *seq >= 0)
 }
 

@@ -9,7 +9,7 @@ use backchannel_domain::conversations::{
 use backchannel_domain::page::End;
 use backchannel_domain::{ConversationId, Error};
 
-use crate::connection::{RawPageArgs, page_cost, parse_seq_cursor};
+use crate::connection::{List, RawPageArgs, page_cost, parse_seq_cursor};
 use crate::error::Result;
 use crate::id::{Global as _, parse_all};
 use crate::members::{MemberConnection, MemberList, parse_member_cursor};
@@ -152,7 +152,7 @@ impl Conversation {
             last,
             before,
         }
-        .decode(parse_seq_cursor)?
+        .decode(|cursor| parse_seq_cursor(List::Messages, cursor))?
         .check(End::Finish)?;
         let page = self
             .scope

@@ -18,6 +18,7 @@
 //! committed as `schema.graphql`, and a test compares the two.
 
 mod answer;
+mod audit;
 mod calls;
 mod canonical;
 mod codes;
@@ -89,6 +90,7 @@ struct Query(
     node::NodeQuery,
     conversations::ConversationsQuery,
     calls::CallsQuery,
+    audit::AuditQuery,
 );
 
 /// The root of all changes. Each answers once its change is durable.

@@ -11,7 +11,7 @@ use async_graphql::{ContextSelectionSet, Object, OutputType, Positioned, ServerR
 use backchannel_domain::UserId;
 use backchannel_domain::messages::{Message as Row, MessagePage};
 
-use crate::connection::{Edge, PageInfo, seq_cursor};
+use crate::connection::{Edge, List, PageInfo, seq_cursor};
 use crate::id::Global as _;
 use crate::json::{write_between, write_plain, written};
 use crate::messages::Message;
@@ -51,7 +51,9 @@ impl MessageConnection {
 
     /// Where the page stands in the list.
     async fn page_info(&self) -> PageInfo {
-        PageInfo::of(&self.page.messages, |row| seq_cursor(row.seq))
+        PageInfo::of(&self.page.messages, |row| {
+            seq_cursor(List::Messages, row.seq)
+        })
     }
 }
 
@@ -121,7 +123,7 @@ impl OutputType for Edges {
         }
         let edge = |row: &Arc<Row>| {
             let node = Message::new(scope, Arc::clone(row));
-            Edge::new(seq_cursor(row.seq), node)
+            Edge::new(seq_cursor(List::Messages, row.seq), node)
         };
         let edges: Vec<_> = page.messages.items.iter().map(edge).collect();
         edges.resolve(ctx, field).await
@@ -173,7 +175,7 @@ impl Plan<EdgeField> {
     fn write_edge(&self, out: &mut Vec<u8>, row: &Row, senders: &Senders) {
         self.write(out, |out, field| match field {
             EdgeField::Typename => write_plain(out, EdgeField::TYPE),
-            EdgeField::Cursor => write_plain(out, &seq_cursor(row.seq)),
+            EdgeField::Cursor => write_plain(out, &seq_cursor(List::Messages, row.seq)),
             EdgeField::Node(plan) => plan.write_message(out, row, senders),
         });
     }

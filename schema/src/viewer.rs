@@ -75,6 +75,11 @@ impl Viewer {
         Ok(self.scope.cx().signed_in()?.user.password_hash.is_some())
     }
 
+    /// Whether the viewer runs the server, and may read `auditLog`.
+    async fn is_operator(&self) -> Result<bool> {
+        Ok(self.scope.cx().signed_in()?.user.is_operator)
+    }
+
     /// Language tag of the viewer's choice, if there is one.
     async fn locale(&self) -> Result<Option<String>> {
         Ok(self.scope.cx().signed_in()?.user.locale.clone())

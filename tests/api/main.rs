@@ -6,6 +6,7 @@
 mod harness;
 
 mod architecture;
+mod audit;
 mod bad_input;
 mod calls;
 mod codes;

@@ -30,6 +30,8 @@ fn full_scan(plan: &str) -> Option<&str> {
         "deliveries",
         "rates",
         "codes",
+        "audit_entries",
+        "audit_heads",
         "contacts",
         "blocks",
     ];

@@ -15,6 +15,7 @@ use sea_orm::{
     ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 
+use crate::audit::Act;
 use crate::cx::Tx;
 use crate::db::in_list;
 use crate::rates::{self, Guarded};
@@ -91,7 +92,7 @@ where
     // Counted as wrong until it is known to be right: those that come at once count too.
     let attempt = rates::count_guarded(cx, Guarded::WrongCode, recipient).await?;
     let request = request.ok_or(UNKNOWN)?;
-    let own = cx.clone();
+    let (own, user_id) = (cx.clone(), request.user_id);
     let done = cx.write(move |tx| {
         Box::pin(async move {
             match redeem(tx, &own, request, &proof).await? {
@@ -100,7 +101,10 @@ where
                     work(tx, proved).await.map(Some)
                 }
                 // An error would roll the counting back.
-                None => Ok(None),
+                None => {
+                    tx.audit(Act::CodeRefused, user_id);
+                    Ok(None)
+                }
             }
         })
     });

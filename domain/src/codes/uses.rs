@@ -5,6 +5,7 @@ use std::sync::Arc;
 use backchannel_entities::user;
 use sea_orm::{ActiveModelTrait as _, Set};
 
+use crate::audit::Act;
 use crate::bus::UserNotice;
 use crate::cx::Tx;
 use crate::error::Unauthenticated;
@@ -63,7 +64,7 @@ pub async fn register(cx: &Cx, proof: Proof, new: NewAccount) -> Result<NewSessi
 }
 
 async fn make(
-    tx: &Tx,
+    tx: &mut Tx,
     whom: Identifier,
     display_name: String,
     password_hash: Option<String>,
@@ -129,6 +130,7 @@ async fn verified(tx: &mut Tx, user: User, whom: &Identifier) -> Result<Arc<User
     let user = row.update(&tx.db).await?;
     sessions::end_all(tx, id, None).await?;
     tx.tell(id, UserNotice::Settings);
+    tx.audit(Act::AccountClaimed, id);
     Ok(Arc::new(user))
 }
 
@@ -149,6 +151,7 @@ pub async fn attach(cx: &Cx, proof: Proof) -> Result<Arc<User>> {
             proved.whom.write_to(&mut row);
             let user = row.update(&tx.db).await.map_err(users::taken)?;
             tx.tell(user_id, UserNotice::Settings);
+            tx.audit(Act::IdentifierAttached, user_id);
             Ok(Arc::new(user))
         })
     });
@@ -176,6 +179,7 @@ pub async fn reset_password(cx: &Cx, proof: Proof, password: String) -> Result<(
             row.update(&tx.db).await?;
             sessions::end_all(tx, user_id, None).await?;
             tx.tell(user_id, UserNotice::Settings);
+            tx.audit(Act::PasswordReset, user_id);
             Ok(())
         })
     });

@@ -13,6 +13,7 @@ use sea_orm::{
 };
 use tokio::sync::OnceCell;
 
+use crate::audit::{self, By, Noted};
 use crate::bus::{Advance, News, UserNotice};
 use crate::clock::Clock;
 use crate::event::Event;
@@ -29,6 +30,8 @@ pub(crate) struct Tx {
     stamps: Stamps,
     stamp: OnceCell<i64>,
     news: News,
+    by: By,
+    pub(crate) noted: Vec<Noted>,
 }
 
 impl Tx {
@@ -40,11 +43,20 @@ impl Tx {
             stamps: handles.db.stamps,
             stamp: OnceCell::new(),
             news: News::default(),
+            by: By::default(),
+            noted: Vec::new(),
         })
+    }
+
+    /// The same, by somebody.
+    pub(crate) fn by(self, by: By) -> Self {
+        Self { by, ..self }
     }
 
     /// Commits, then publishes what was recorded.
     pub(crate) async fn commit(self, handles: &Handles) -> Result<()> {
+        // Last of all, because others wait for their turn.
+        audit::append(&self.db, self.noted, &self.by, self.clock.now()).await?;
         self.db.commit().await?;
         handles.bus.publish(self.news);
         Ok(())

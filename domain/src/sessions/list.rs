@@ -7,6 +7,7 @@ use backchannel_entities::{SessionId, Timestamp, session};
 use sea_orm::sea_query::{Expr, Order};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
+use crate::audit::Act;
 use crate::db::in_list;
 use crate::page::{End, Page, PageRequest};
 use crate::{Cx, Error, Result, limits};
@@ -120,6 +121,7 @@ pub async fn revoke(cx: &Cx, id: SessionId) -> Result<()> {
                 .one(&tx.db)
                 .await?;
             found.ok_or(Error::NotFound("session"))?;
+            tx.audit(Act::SessionRevoked, actor);
             ends::end(tx, actor, &[id]).await
         })
     })
@@ -133,6 +135,11 @@ pub async fn revoke(cx: &Cx, id: SessionId) -> Result<()> {
 pub async fn revoke_others(cx: &Cx) -> Result<u64> {
     let signed_in = cx.signed_in()?;
     let (actor, own) = (signed_in.user.id, signed_in.session_id);
-    cx.write(move |tx| Box::pin(async move { ends::end_all(tx, actor, Some(own)).await }))
-        .await
+    cx.write(move |tx| {
+        Box::pin(async move {
+            tx.audit(Act::OtherSessionsRevoked, actor);
+            ends::end_all(tx, actor, Some(own)).await
+        })
+    })
+    .await
 }

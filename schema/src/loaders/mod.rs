@@ -85,6 +85,11 @@ impl Loaders {
             .ok_or(Error::NotFound("user"))
     }
 
+    /// A user, if there is one.
+    pub(crate) async fn find_user(&self, id: UserId) -> Result<Option<Arc<User>>> {
+        self.users.load(&self.cx, id).await
+    }
+
     pub(crate) async fn presence(&self, id: UserId) -> Result<Presence> {
         self.presences
             .load(&self.cx, id)

@@ -162,6 +162,11 @@ impl App {
         of_clients.map(|plan| plan.sql).collect()
     }
 
+    /// The URL of its database, if that is not the file beside it.
+    pub(crate) fn database_url(&self) -> Option<&str> {
+        self.database.as_deref()
+    }
+
     /// Whether its database is Postgres, and not the file beside it.
     pub(crate) fn is_on_postgres(&self) -> bool {
         self.database.is_some()

@@ -30,6 +30,7 @@ fn waiting(conversation: u128) -> Waiting {
         shows_last_seen: Audience::Everyone,
         shows_avatar: Audience::Everyone,
         chats_from: Audience::Everyone,
+        is_operator: false,
         stamp: 0,
     };
     let id = ConversationId(Uuid::from_u128(conversation));
