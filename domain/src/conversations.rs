@@ -11,6 +11,7 @@ use sea_orm::{
 };
 
 use crate::access::Membership;
+use crate::bots::Scope;
 use crate::bus::UserNotice;
 use crate::clock::new_id;
 use crate::cx::{Handles, Tx};
@@ -95,7 +96,7 @@ pub async fn create(cx: &Cx, new: NewConversation) -> Result<Conversation> {
     }
     let found_key = direct_key.clone();
     let made = cx
-        .write(move |tx| {
+        .write_in(Scope::Conversations, move |tx| {
             Box::pin(async move {
                 users::require_all(tx, &members).await?;
                 let now = tx.now();

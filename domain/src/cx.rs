@@ -11,6 +11,7 @@ use sea_orm::{QueryResult, Statement};
 use tracing::Instrument as _;
 
 use crate::audit::By;
+use crate::bots::{Scope, Scopes};
 use crate::bus::{Bus, News};
 use crate::calls;
 use crate::client::Client;
@@ -248,6 +249,8 @@ async fn migrated(settings: &Settings) -> Result<Db> {
         .map_err(|error| crate::db::unavailable(&settings.database, error))
 }
 
+const NOT_FOR_KEYS: Error = Error::Forbidden("this API key may not do this");
+
 /// Who acts.
 #[derive(Clone, Debug)]
 pub(crate) enum Actor {
@@ -312,11 +315,48 @@ impl Cx {
         &self.handles().db.reader
     }
 
-    /// Runs `work` in a transaction, commits, then publishes what it recorded.
+    /// Whether the actor may do what `scope` is for: people may, and keys that have it.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] to other keys.
+    pub(crate) fn may(&self, scope: Scope) -> Result<()> {
+        match self.scopes() {
+            Some(scopes) if !scopes.has(scope) => Err(NOT_FOR_KEYS),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn scopes(&self) -> Option<Scopes> {
+        self.signed_in().ok().and_then(|signed_in| signed_in.scopes)
+    }
+
+    /// [`Cx::write`], for what keys with this scope may do too.
+    pub(crate) async fn write_in<T, F>(&self, scope: Scope, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
+    {
+        self.may(scope)?;
+        self.transact(work).await
+    }
+
+    /// Runs `work` in a transaction, commits, then publishes what it recorded. Keys may not:
+    /// see [`Cx::write_in`].
     ///
     /// It runs in a task of its own: a client that hangs up drops the caller's future, and
     /// must not thereby drop a commit half-way or the events after it.
     pub(crate) async fn write<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
+    {
+        if self.scopes().is_some() {
+            return Err(NOT_FOR_KEYS);
+        }
+        self.transact(work).await
+    }
+
+    async fn transact<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,

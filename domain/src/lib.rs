@@ -22,6 +22,7 @@
 pub mod access;
 pub mod admission;
 pub mod audit;
+pub mod bots;
 pub mod bus;
 pub mod calls;
 pub mod client;

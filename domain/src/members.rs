@@ -11,6 +11,7 @@ use sea_orm::{
 };
 
 use crate::access::{self, Membership};
+use crate::bots::Scope;
 use crate::bus::UserNotice;
 use crate::conversations::Conversation;
 use crate::cx::Tx;
@@ -55,7 +56,7 @@ pub(crate) fn row(
 pub async fn add(cx: &Cx, id: ConversationId, user_ids: Vec<UserId>) -> Result<Conversation> {
     let actor = Arc::clone(&cx.signed_in()?.user);
     let user_ids = limits::ids("userIds", user_ids)?;
-    cx.write(move |tx| {
+    cx.write_in(Scope::Conversations, move |tx| {
         Box::pin(async move {
             let membership = Membership::lock(tx, actor.id, id).await?;
             membership.may_add_members()?;
@@ -163,7 +164,7 @@ fn rejoin() -> OnConflict {
 /// never in it; [`Error::Forbidden`] when the actor may not remove this member.
 pub async fn remove(cx: &Cx, id: ConversationId, user_id: UserId) -> Result<Conversation> {
     let actor = Arc::clone(&cx.signed_in()?.user);
-    cx.write(move |tx| {
+    cx.write_in(Scope::Conversations, move |tx| {
         Box::pin(async move {
             let membership = Membership::lock(tx, actor.id, id).await?;
             let target = access::find(&tx.db, id, user_id)

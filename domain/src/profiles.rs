@@ -13,6 +13,7 @@ use sea_orm::{ActiveModelTrait, Set};
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::bus::{FollowingUser, UserNotice};
+use crate::cx::Tx;
 use crate::error::is_unique_violation;
 use crate::users::{self, User};
 use crate::{Cx, Error, Result, limits};
@@ -137,24 +138,31 @@ pub async fn update(cx: &Cx, change: ProfileChange) -> Result<Cx> {
     }
     let user = cx.write(move |tx| {
         Box::pin(async move {
-            let mut row = user::ActiveModel::from(users::lock(tx, id).await?);
-            change.applied_to(&mut row);
-            row.stamp = Set(tx.stamp().await?);
-            let row = row.update(&tx.db).await.map_err(|error| {
-                if is_unique_violation(&error) {
-                    Error::Conflict {
-                        field: Some("username"),
-                        message: "somebody else has this username",
-                    }
-                } else {
-                    error.into()
-                }
-            })?;
-            tx.tell(id, UserNotice::Settings);
-            Ok(Arc::new(row))
+            let user = users::lock(tx, id).await?;
+            apply(tx, user, change).await
         })
     });
     cx.acting_now_as(user.await?)
+}
+
+/// Changes a user who is locked.
+pub(crate) async fn apply(tx: &mut Tx, user: User, change: ProfileChange) -> Result<Arc<User>> {
+    let id = user.id;
+    let mut row = user::ActiveModel::from(user);
+    change.applied_to(&mut row);
+    row.stamp = Set(tx.stamp().await?);
+    let row = row.update(&tx.db).await.map_err(|error| {
+        if is_unique_violation(&error) {
+            Error::Conflict {
+                field: Some("username"),
+                message: "somebody else has this username",
+            }
+        } else {
+            error.into()
+        }
+    })?;
+    tx.tell(id, UserNotice::Settings);
+    Ok(Arc::new(row))
 }
 
 /// The profile of each user as it is, then again whenever it has changed.

@@ -38,7 +38,7 @@ use crate::{Cx, Domain, Error, Result};
 
 pub(crate) use self::actor::Known;
 pub(crate) use self::clearing::keep_clearing;
-pub(crate) use self::ends::end_all;
+pub(crate) use self::ends::{end, end_all};
 pub(crate) use self::uses::{Uses, keep_uses};
 
 pub use self::actor::SignedIn;
@@ -171,7 +171,7 @@ pub async fn sign_out(cx: &Cx) -> Result<()> {
 }
 
 /// A user's sessions that go on.
-fn is_live(user_id: UserId, now: Timestamp) -> Condition {
+pub(crate) fn is_live(user_id: UserId, now: Timestamp) -> Condition {
     Condition::all()
         .add(session::Column::UserId.eq(user_id))
         .add(session::Column::RevokedAt.is_null())
@@ -211,6 +211,7 @@ impl Issued {
             user,
             session_id,
             expires_at,
+            scopes: None,
         };
         Ok(NewSession {
             access_token,
@@ -271,6 +272,8 @@ impl Issuer {
             device_name: Set(self.client.device_name.clone()),
             user_agent: Set(self.client.user_agent.clone()),
             address: Set(uses::address(&self.client)),
+            key_hash: Set(None),
+            scopes: Set(None),
         };
         row.insert(&tx.db).await?;
         Ok(())

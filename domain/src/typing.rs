@@ -7,6 +7,7 @@ use backchannel_entities::{ConversationId, UserId};
 use futures_util::Stream;
 
 use crate::access::Membership;
+use crate::bots::Scope;
 use crate::bus::{FollowingTyping, TypingNotice, Typist};
 use crate::feed::Viewpoint;
 use crate::rates::{self, Action};
@@ -39,6 +40,7 @@ pub struct Change {
 /// [`crate::Error::Forbidden`] to one who may not send there; [`crate::Error::RateLimited`] when the
 /// device has said too much.
 pub async fn set(cx: &Cx, id: ConversationId, typing: Typing) -> Result<()> {
+    cx.may(Scope::Messages)?;
     rates::count(cx, Action::Signal)?;
     let membership = Membership::prove(cx, id).await?;
     membership.may_send()?;

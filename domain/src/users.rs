@@ -42,6 +42,8 @@ pub(crate) struct NewAccountRow {
     pub(crate) phone_verified_at: Option<Timestamp>,
     pub(crate) password_hash: Option<String>,
     pub(crate) display_name: String,
+    /// Whose bot it is to be.
+    pub(crate) owner_id: Option<UserId>,
 }
 
 /// A registration, checked.
@@ -186,6 +188,7 @@ pub async fn register(cx: &Cx, new: NewUser) -> Result<NewSession> {
                 phone_verified_at: None,
                 password_hash: Some(password_hash),
                 display_name,
+                owner_id: None,
             };
             let user = insert(tx, new).await?;
             issuer.open(tx, Arc::new(user)).await
@@ -280,6 +283,7 @@ pub(crate) async fn insert(tx: &mut Tx, new: NewAccountRow) -> Result<User> {
         phone_verified_at,
         password_hash,
         display_name,
+        owner_id,
     } = new;
     let row = user::ActiveModel {
         id: Set(UserId(new_id())),
@@ -302,6 +306,7 @@ pub(crate) async fn insert(tx: &mut Tx, new: NewAccountRow) -> Result<User> {
         shows_last_seen: Set(Audience::Everyone),
         shows_avatar: Set(Audience::Everyone),
         chats_from: Set(Audience::Everyone),
+        owner_id: Set(owner_id),
         is_operator: Set(false),
         stamp: Set(0),
     };

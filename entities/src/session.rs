@@ -45,6 +45,10 @@ pub struct Model {
     pub user_agent: Option<String>,
     /// Where it was last used.
     pub address: Option<String>,
+    /// Hash of the API key that it is, if it is one.
+    pub key_hash: Option<Vec<u8>>,
+    /// What the key may do, separated by spaces.
+    pub scopes: Option<String>,
 }
 
 /// What it belongs to.

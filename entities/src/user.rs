@@ -16,7 +16,7 @@ pub enum Audience {
     Nobody,
 }
 
-/// A user. At least one of `email` and `phone` is set.
+/// A user. At least one of `email`, `phone` and `owner_id` is set.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "users")]
 pub struct Model {
@@ -61,6 +61,8 @@ pub struct Model {
     pub shows_avatar: Audience,
     /// Who may start a direct conversation without asking.
     pub chats_from: Audience,
+    /// Whose bot it is; none for people.
+    pub owner_id: Option<UserId>,
     /// Whether the user runs the server.
     pub is_operator: bool,
     /// Where the last change of profile or settings stands in the order of commits.

@@ -22,6 +22,8 @@ pub(crate) enum GlobalId {
     Call(CallId),
     /// A session.
     Session(SessionId),
+    /// An API key.
+    ApiKey(ApiKeyId),
     /// A request for a code: a secret of whoever has made it, and no object.
     Code(CodeId),
 }
@@ -39,6 +41,7 @@ impl GlobalId {
             MessageId::PREFIX => Some(Self::Message(MessageId(key))),
             CallId::PREFIX => Some(Self::Call(CallId(key))),
             SessionId::PREFIX => Some(Self::Session(SessionId(key))),
+            ApiKeyId::PREFIX => Some(Self::ApiKey(ApiKeyId(SessionId(key)))),
             CodeId::PREFIX => Some(Self::Code(CodeId(key))),
             _ => None,
         }
@@ -114,6 +117,27 @@ global!(MessageId, Message, "msg_", "message");
 global!(CallId, Call, "cll_", "call");
 global!(SessionId, Session, "ses_", "session");
 global!(CodeId, Code, "cod_", "request for a code");
+
+/// An API key: the session that it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ApiKeyId(pub(crate) SessionId);
+
+impl Global for ApiKeyId {
+    const PREFIX: &'static str = "key_";
+    const NAME: &'static str = "API key";
+
+    fn key(&self) -> Uuid {
+        self.0.0
+    }
+
+    fn of(id: GlobalId) -> Option<Self> {
+        if let GlobalId::ApiKey(key) = id {
+            Some(key)
+        } else {
+            None
+        }
+    }
+}
 
 /// Ids of a list, all of one type.
 pub(crate) fn parse_all<T: Global>(ids: &[ID]) -> Result<Vec<T>, Error> {

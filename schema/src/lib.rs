@@ -19,6 +19,7 @@
 
 mod answer;
 mod audit;
+mod bots;
 mod calls;
 mod canonical;
 mod codes;
@@ -107,6 +108,7 @@ struct Mutation(
     profiles::ProfilesMutation,
     calls::CallsMutation,
     typing::TypingMutation,
+    bots::BotsMutation,
 );
 
 /// The root of all streams.

@@ -48,6 +48,11 @@ impl User {
         self.row.username.as_deref()
     }
 
+    /// Whether it is a program that takes part, and no person.
+    async fn is_bot(&self) -> bool {
+        self.row.owner_id.is_some()
+    }
+
     /// What the user says about themselves, if anything.
     async fn bio(&self) -> Option<&str> {
         self.row.bio.as_deref()

@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, Lookahead, Object};
+use async_graphql::{Context, ID, Lookahead, Object};
 use backchannel_domain::conversations::{self, ActivityPosition};
 use backchannel_domain::page::End;
 use backchannel_domain::sessions::{self, UsePosition};
-use backchannel_domain::{ConversationId, SessionId, feed, preferences};
+use backchannel_domain::{ConversationId, SessionId, UserId, bots, feed, preferences};
 
+use crate::bots::ApiKey;
 use crate::connection::{
     Connection, List, RawPageArgs, edges, page_cost, parse_time_cursor, stream_cursor, time_cursor,
 };
 use crate::conversations::Conversation;
 use crate::error::Result;
+use crate::id::Global as _;
 use crate::scalars::{Cursor, Date, DateTime, Json};
 use crate::scope::Scope;
 use crate::sessions::Session;
@@ -56,6 +58,23 @@ impl Viewer {
     /// Phone number in E.164, if there is one.
     async fn phone(&self) -> Result<Option<String>> {
         Ok(self.scope.cx().signed_in()?.user.phone.clone())
+    }
+
+    /// The viewer's bots, the oldest first; 20 at most.
+    #[graphql(complexity = "1 + bots::BOTS as usize * child_complexity")]
+    async fn bots(&self) -> Result<Vec<User>> {
+        let rows = bots::list(self.scope.cx()).await?;
+        let bots = rows.into_iter().map(|row| User::new(&self.scope, row));
+        Ok(bots.collect())
+    }
+
+    /// The API keys of one of the viewer's bots that go on, the newest first; 20 at most. NOT_FOUND for
+    /// any other bot.
+    #[graphql(complexity = "1 + bots::KEYS as usize * child_complexity")]
+    async fn api_keys(&self, #[graphql(desc = "Which bot.")] bot_id: ID) -> Result<Vec<ApiKey>> {
+        let rows = bots::list_keys(self.scope.cx(), UserId::parse(&bot_id)?).await?;
+        let keys = rows.into_iter().map(|row| ApiKey::new(&self.scope, row));
+        Ok(keys.collect())
     }
 
     /// When the viewer last proved that the e-mail address is theirs.

@@ -8,6 +8,7 @@ mod harness;
 mod architecture;
 mod audit;
 mod bad_input;
+mod bots;
 mod calls;
 mod codes;
 mod configuration;

@@ -81,6 +81,7 @@ async fn make(
         phone,
         password_hash,
         display_name,
+        owner_id: None,
     };
     Ok(Arc::new(users::insert(tx, new).await?))
 }

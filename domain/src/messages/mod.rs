@@ -17,6 +17,7 @@ use sea_orm::{
 };
 
 use crate::access::Membership;
+use crate::bots::Scope;
 use crate::cx::Tx;
 use crate::db::in_list;
 use crate::event::{Event, EventKind};
@@ -69,6 +70,7 @@ impl NewMessage {
 /// or this one has waited too long; [`Error::Internal`] also when it is not known whether it was sent.
 pub async fn send(cx: &Cx, new: NewMessage) -> Result<Arc<Message>> {
     let sender = Arc::clone(&cx.signed_in()?.user);
+    cx.may(Scope::Messages)?;
     rates::count(cx, Action::Send)?;
     SendQueue::send(cx.domain(), Outgoing::new(sender, new)).await
 }
@@ -84,7 +86,7 @@ pub async fn edit(cx: &Cx, id: MessageId, text: String) -> Result<Arc<Message>> 
     let actor = Arc::clone(&cx.signed_in()?.user);
     let text = limits::text("text", text)?;
     rates::count(cx, Action::Send)?;
-    cx.write(move |tx| {
+    cx.write_in(Scope::Messages, move |tx| {
         Box::pin(async move {
             let (membership, message) = lock(tx, actor.id, id).await?;
             membership.may_edit(message.sender_id)?;
@@ -112,7 +114,7 @@ pub async fn edit(cx: &Cx, id: MessageId, text: String) -> Result<Arc<Message>> 
 /// to one who may not delete it.
 pub async fn delete(cx: &Cx, id: MessageId) -> Result<Arc<Message>> {
     let actor = Arc::clone(&cx.signed_in()?.user);
-    cx.write(move |tx| {
+    cx.write_in(Scope::Messages, move |tx| {
         Box::pin(async move {
             let (membership, message) = lock(tx, actor.id, id).await?;
             membership.may_delete(message.sender_id)?;

@@ -205,11 +205,16 @@ impl Domain {
         }
         let now = self.0.clock.now();
         let token = access_token.and_then(|token| self.0.access_tokens.check(token, now).ok());
+        // Anybody can make up a key: until it has been looked at, its holder is a stranger.
+        let token = token.filter(|token| match token.holder {
+            Holder::User(_) | Holder::Legacy(_) => true,
+            Holder::Key(_) => self.is_known_key(token),
+        });
         Payer {
             user: token.as_ref().and_then(|token| match token.holder {
                 Holder::User(id) => Some(id),
                 // It would have to be looked up; the session is counted.
-                Holder::Legacy(_) => None,
+                Holder::Legacy(_) | Holder::Key(_) => None,
             }),
             session: token.as_ref().map(|token| token.session_id),
             network: client.address.map(Network::of),

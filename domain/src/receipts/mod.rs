@@ -24,6 +24,7 @@ use sea_orm::{
 };
 
 use crate::access::Membership;
+use crate::bots::Scope;
 use crate::bus::Advance;
 use crate::cx::Tx;
 use crate::db::in_list;
@@ -62,7 +63,7 @@ pub async fn mark(cx: &Cx, id: ConversationId, seq: i64, mark: Mark) -> Result<A
         return Ok(Arc::new(standing.member));
     }
     let known = standing.member.clone();
-    let moved = cx.write(move |tx| {
+    let moved = cx.write_in(Scope::Messages, move |tx| {
         Box::pin(async move {
             let moved = if is_news {
                 raise(tx, &standing, seq, mark).await?
@@ -201,7 +202,7 @@ pub async fn mark_all_read(cx: &Cx) -> Result<usize> {
     let signed_in = cx.signed_in()?;
     let (user_id, session_id) = (signed_in.user.id, signed_in.session_id);
     let shows_reads = hiding::shows_reads(cx, user_id).await?;
-    cx.write(move |tx| {
+    cx.write_in(Scope::Messages, move |tx| {
         Box::pin(async move {
             let moved = raise_all(tx, user_id).await?;
             deliver_all(tx, user_id, session_id).await?;

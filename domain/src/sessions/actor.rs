@@ -5,6 +5,7 @@ use std::sync::Arc;
 use backchannel_entities::{SessionId, Timestamp, session, user};
 use sea_orm::EntityTrait;
 
+use crate::bots::Scopes;
 use crate::bus::SessionWatch;
 use crate::client::Client;
 use crate::cx::Actor;
@@ -24,6 +25,8 @@ pub struct SignedIn {
     pub session_id: SessionId,
     /// When the access token, or before it the session, expires.
     pub expires_at: Timestamp,
+    /// What the API key may do besides reading; none for people, who may do all that they may.
+    pub scopes: Option<Scopes>,
 }
 
 /// A session that was not ended when it was read, and its user.
@@ -31,6 +34,8 @@ pub struct SignedIn {
 pub(crate) struct Known {
     pub(crate) user: Arc<User>,
     expires_at: Timestamp,
+    /// The key that it is, if it is one.
+    key: Option<(Vec<u8>, Scopes)>,
 }
 
 impl Domain {
@@ -73,7 +78,7 @@ impl Domain {
         let (now, uptime) = (self.0.clock.now(), self.0.clock.uptime());
         let known = self.0.bus.recent_sessions().find(&token.session_id, uptime);
         match known {
-            Some(known) if token.may_be_of(&known.user) && known.expires_at > now => Ok(known),
+            Some(known) if token.may_be_of(&known) && known.expires_at > now => Ok(known),
             Some(_) | None => self.read_session(token, client).await,
         }
     }
@@ -86,21 +91,34 @@ impl Domain {
                 legacy::open(self, token, legacy_id, client).await?;
                 self.find_session(token.session_id).await?
             }
-            (found, Holder::User(_) | Holder::Legacy(_)) => found,
+            (found, Holder::User(_) | Holder::Legacy(_) | Holder::Key(_)) => found,
         };
         let now = self.0.clock.now();
-        let (session, user) = found
-            .filter(|(session, user)| {
-                token.may_be_of(user) && session.revoked_at.is_none() && session.expires_at > now
-            })
-            .ok_or(Error::Unauthenticated(Unauthenticated::EndedSession))?;
-        self.0.uses.note(&session, client, now);
+        let ended = Error::Unauthenticated(Unauthenticated::EndedSession);
+        let Some((session, user)) = found else {
+            return Err(ended);
+        };
+        let scopes = session.scopes.as_deref().unwrap_or_default();
+        let scopes = Scopes::read(scopes);
         let known = Known {
             user: Arc::new(user),
             expires_at: session.expires_at,
+            key: session.key_hash.clone().map(|hash| (hash, scopes)),
         };
+        let goes_on = session.revoked_at.is_none() && session.expires_at > now;
+        if !goes_on || !token.may_be_of(&known) {
+            return Err(ended);
+        }
+        self.0.uses.note(&session, client, now);
         recent.keep(&reading, token.session_id, known.clone());
         Ok(known)
+    }
+
+    /// Whether a key is known to be one. Nothing is looked up for that.
+    pub(crate) fn is_known_key(&self, token: &AccessToken) -> bool {
+        let uptime = self.0.clock.uptime();
+        let known = self.0.bus.recent_sessions().find(&token.session_id, uptime);
+        known.is_some_and(|known| token.may_be_of(&known))
     }
 
     /// The same actor with what is known of the user now: whoever stays connected may have
@@ -157,12 +175,13 @@ impl Domain {
 }
 
 impl AccessToken {
-    /// Whether the token says nothing against this user. An old token's session is its own, and
-    /// knows the user.
-    fn may_be_of(&self, user: &User) -> bool {
+    /// Whether the token says nothing against this session. An old token's session is its own, and
+    /// knows the user; a key's has the hash.
+    fn may_be_of(&self, known: &Known) -> bool {
         match &self.holder {
-            Holder::User(id) => *id == user.id,
+            Holder::User(id) => *id == known.user.id,
             Holder::Legacy(_) => true,
+            Holder::Key(own) => known.key.as_ref().is_some_and(|(hash, _)| own == &**hash),
         }
     }
 }
@@ -172,5 +191,6 @@ fn signed_in(token: &AccessToken, known: Known) -> SignedIn {
         user: known.user,
         session_id: token.session_id,
         expires_at: token.expires_at.min(known.expires_at),
+        scopes: known.key.map(|(_, scopes)| scopes),
     }
 }

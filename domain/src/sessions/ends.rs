@@ -15,7 +15,7 @@ use super::is_live;
 const AT_ONCE: u64 = 256;
 
 /// Ends these sessions of a user.
-pub(super) async fn end(tx: &mut Tx, user_id: UserId, ids: &[SessionId]) -> Result<()> {
+pub(crate) async fn end(tx: &mut Tx, user_id: UserId, ids: &[SessionId]) -> Result<()> {
     presence::end_devices(tx, user_id, ids).await?;
     session::Entity::update_many()
         .col_expr(session::Column::RevokedAt, Expr::value(tx.now()))

@@ -30,6 +30,7 @@ fn waiting(conversation: u128) -> Waiting {
         shows_last_seen: Audience::Everyone,
         shows_avatar: Audience::Everyone,
         chats_from: Audience::Everyone,
+        owner_id: None,
         is_operator: false,
         stamp: 0,
     };
