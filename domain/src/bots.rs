@@ -11,6 +11,7 @@
 use std::sync::Arc;
 
 use backchannel_entities::{SessionId, Timestamp, UserId, session, user};
+use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, PaginatorTrait as _,
     QueryFilter as _, QueryOrder as _, QuerySelect as _, Set,
@@ -334,7 +335,14 @@ pub async fn revoke_key(cx: &Cx, id: SessionId) -> Result<()> {
                 .await?;
             let (_, bot) = found.ok_or(Error::NotFound("API key"))?;
             tx.audit(Act::ApiKeyRevoked, bot.id);
-            sessions::end(tx, bot.id, &[id]).await
+            sessions::end(tx, bot.id, &[id]).await?;
+            // Its row need not stay until then: without it the answer is the same.
+            session::Entity::update_many()
+                .col_expr(session::Column::ExpiresAt, Expr::value(tx.now()))
+                .filter(session::Column::Id.eq(id))
+                .exec(&tx.db)
+                .await?;
+            Ok(())
         })
     })
     .await

@@ -11,7 +11,7 @@ use crate::harness::people::{PASSWORD, text};
 use crate::harness::{App, Person, on_both, until};
 use crate::sessions::{REVOKE, session_ids};
 
-const LOG: &str = "query($act: AuditAct, $actor: ID, $subject: ID, $first: Int, $after: String, $last: Int, $before: String) {
+pub(crate) const LOG: &str = "query($act: AuditAct, $actor: ID, $subject: ID, $first: Int, $after: String, $last: Int, $before: String) {
     auditLog(act: $act, actorId: $actor, subjectId: $subject, first: $first, after: $after, last: $last, before: $before) {
         nodes { seq at act actor { id } subject { id } sessionId address detail hash }
         pageInfo { hasNextPage hasPreviousPage startCursor endCursor }

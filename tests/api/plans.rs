@@ -1,10 +1,13 @@
 //! Every query of the hot paths has its index: the plans are read on both databases.
 
-use backchannel_domain::Plan;
+use backchannel_domain::{Plan, audit, operators};
 use serde_json::json;
 
+use crate::audit::LOG;
+use crate::bots::{KEYS, REVOKE_KEY, makes_bot};
 use crate::calls::{ANSWER, HANG_UP, HISTORY, ICE};
-use crate::harness::people::text;
+use crate::codes::{ATTACH, CHANGE, RESET, SIGN_IN, asks_for_code, asks_to_attach};
+use crate::harness::people::{PASSWORD, text};
 use crate::harness::{App, Person, on_both, until};
 use crate::sessions::{LIST, RENAME, REVOKE, has_no_leases, session_ids};
 
@@ -121,6 +124,51 @@ async fn sessions(app: &App, ann: &Person) {
     .await;
 }
 
+/// Codes and links, bots and their keys, and what the log tells of all that.
+async fn accounts(app: &App, ann: &Person) {
+    let code = asks_to_attach(app, ann, "+12025550173").await;
+    let wrong = json!({ "input": { "token": code.token, "code": code.wrong() } });
+    ann.is_refused(ATTACH, wrong).await;
+    ann.asks(ATTACH, code.input(json!({}))).await;
+    let code = asks_for_code(app, "eve@example.com", "SIGN_IN").await;
+    app.anonymous(SIGN_IN, code.input(json!({ "displayName": "Eve" })))
+        .await;
+    let code = asks_for_code(app, "eve@example.com", "RESET_PASSWORD").await;
+    let reset = code.input(json!({ "newPassword": "another good one" }));
+    app.anonymous(RESET, reset).await;
+    let unknown = json!({ "input": { "link": "A".repeat(43), "newPassword": "another good one" } });
+    app.anonymous(RESET, unknown).await;
+    let change = json!({ "input": { "currentPassword": PASSWORD, "newPassword": PASSWORD } });
+    ann.asks(CHANGE, change).await;
+
+    let (bot, key) = makes_bot(ann, "Bot", &["MESSAGES"]).await;
+    let keys = json!({ "bot": bot.id });
+    ann.asks(KEYS, keys.clone()).await;
+    ann.asks("{ viewer { bots { id } } }", json!({})).await;
+    bot.asks("{ viewer { user { id } } }", json!({})).await;
+    ann.asks(REVOKE_KEY, json!({ "input": { "apiKeyId": key } }))
+        .await;
+
+    let made = operators::set(&app.domain, &ann.email, true).await;
+    made.expect("she is an operator");
+    until("it is felt", || async {
+        ann.request(LOG, json!({})).await.json()["errors"].is_null()
+    })
+    .await;
+    for narrow in [
+        json!({ "first": 1 }),
+        json!({ "act": "SIGNED_IN", "last": 2 }),
+        json!({ "actor": ann.id }),
+        json!({ "subject": ann.id, "first": 1 }),
+    ] {
+        let page = ann.asks(LOG, narrow.clone()).await;
+        let mut next = narrow;
+        next["after"] = page["auditLog"]["pageInfo"]["endCursor"].clone();
+        ann.asks(LOG, next).await;
+    }
+    audit::verify(&app.domain).await.expect("it is read");
+}
+
 /// Enough that some must go together.
 async fn sends_at_once(ann: &Person) {
     let rooms =
@@ -230,6 +278,7 @@ on_both! {
         }
         drop(profiles);
         drop((watching, back));
+        accounts(app, &ann).await;
         sessions(app, &ann).await;
 
         let plans = app.domain.explain_recorded().await.expect("every statement can be explained");

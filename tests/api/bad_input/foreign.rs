@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::audit::LOG as AUDIT;
+use crate::bots::{CREATE_KEY, KEYS, REVOKE_KEY, makes_bot};
 use crate::presence::WATCH;
 use crate::profiles;
 use crate::sessions::{RENAME, REVOKE, session_ids};
@@ -36,6 +38,7 @@ on_both! {
         sessions.extend(session_ids(bob).await);
         sessions.extend(session_ids(&ended).await.into_iter().take(1));
         ended.asks("mutation { signOut { ok } }", json!({})).await;
+        let (bot, key) = makes_bot(ann, "Bot", &["MESSAGES"]).await;
         let mut probed = BTreeSet::new();
         for Probe { of, kind, query, variables } in probes(&scene, &own) {
             probed.insert(of);
@@ -44,8 +47,9 @@ on_both! {
                 "msg_" => messages.to_vec(),
                 "cll_" => calls.to_vec(),
                 "ses_" => sessions.iter().collect(),
+                "key_" => vec![&key],
                 // People are no secret; that they are not in the stranger's room is.
-                _ => vec![&ann.id, &bob.id],
+                _ => vec![&ann.id, &bob.id, &bot.id],
             };
             let of_people = [
                 "CreateConversationInput.memberIds",
@@ -58,7 +62,9 @@ on_both! {
             }
             let nobodys = nothing(kind, 3);
             let expected = answer_to(stranger, query, &variables, &nobodys).await;
-            assert!(expected.contains("NOT_FOUND") || query == NODES, "{query}: {expected}");
+            // What is for operators alone does not even look at the id.
+            let refused = if query == AUDIT { "FORBIDDEN" } else { "NOT_FOUND" };
+            assert!(expected.contains(refused) || query == NODES, "{query}: {expected}");
             for id in foreign {
                 assert_eq!(answer_to(stranger, query, &variables, id).await, expected, "{query} {variables}");
             }
@@ -274,7 +280,20 @@ fn probes(scene: &Scene, own: &Room) -> Vec<Probe> {
         REVOKE,
         revoke,
     ));
-    for kind in ["cnv_", "msg_", "cll_", "ses_"] {
+    let more = input(json!({ "botId": "$", "name": "mine", "scopes": [] }));
+    probes.push(probe("CreateApiKeyInput.botId", "usr_", CREATE_KEY, more));
+    let keys = json!({ "bot": "$" });
+    probes.push(probe("Viewer.apiKeys.botId", "usr_", KEYS, keys));
+    let revoke = input(json!({ "apiKeyId": "$" }));
+    let of = "RevokeApiKeyInput.apiKeyId";
+    probes.push(probe(of, "key_", REVOKE_KEY, revoke));
+    for (of, variables) in [
+        ("Query.auditLog.actorId", json!({ "actor": "$" })),
+        ("Query.auditLog.subjectId", json!({ "subject": "$" })),
+    ] {
+        probes.push(probe(of, "usr_", AUDIT, variables));
+    }
+    for kind in ["cnv_", "msg_", "cll_", "ses_", "key_"] {
         probes.push(probe("Query.node.id", kind, NODE, json!({ "id": "$" })));
         probes.push(probe(
             "Query.nodes.ids",
@@ -306,8 +325,7 @@ async fn answer_to(person: &Person, query: &str, variables: &Value, id: &str) ->
     format!("{} {:?}", answer.status, answer.body)
 }
 
-/// What the schema's definition says: arguments of the roots and fields of inputs that are
-/// ids, or lists of them.
+/// What the schema's definition says: arguments of fields and fields of inputs that are ids, or lists of them.
 fn arguments_that_take_an_id() -> BTreeSet<&'static str> {
     // Leaked once a process, for names that can be compared with the probes'.
     let sdl: &'static str = Api::sdl().leak();
@@ -326,10 +344,7 @@ fn arguments_that_take_an_id() -> BTreeSet<&'static str> {
                 found.insert(&*format!("{}.{}", block.1, words[0]).leak());
             }
             (1, _) => field = words[0],
-            (2, "type")
-                if matches!(block.1, "Query" | "Mutation" | "Subscription")
-                    && (line.contains(": ID") || line.contains(": [ID")) =>
-            {
+            (2, "type") if line.contains(": ID") || line.contains(": [ID") => {
                 found.insert(&*format!("{}.{field}.{}", block.1, words[0]).leak());
             }
             _ => {}
