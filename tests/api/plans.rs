@@ -49,10 +49,12 @@ fn full_scan(plan: &str) -> Option<&str> {
     })
 }
 
-/// SQLite plans to look at what refers to messages where several are inserted, in case one mends
-/// a broken reference. It does not look while there are none, which is always.
+/// SQLite plans to look at what refers to users and messages where some are inserted, in case one
+/// mends a broken reference. It does not look while there are none, which is always.
 fn is_never_done(sql: &str, line: &str) -> bool {
-    sql.contains("INSERT INTO \"messages\"") && line.trim() == "SCAN conversation_events"
+    let mends = |table: &str| sql.contains(&format!("INSERT INTO \"{table}\""));
+    let of_messages = mends("messages") && line.trim() == "SCAN conversation_events";
+    of_messages || (mends("users") && line.trim().starts_with("SCAN "))
 }
 
 /// Calls from ringing to being forgotten, busy ones, and their lists.
