@@ -115,10 +115,8 @@ pub async fn list(cx: &Cx, filter: Filter, request: &PageRequest<i64>) -> Result
     if let Some(after) = request.after {
         select = select.filter(Column::Seq.lt(after));
     }
-    if let Some(before) = request.before {
-        select = select.filter(Column::Seq.gt(before));
-    }
     let rows = select
+        .filter(Column::Seq.gt(request.before.unwrap_or(0)))
         .order_by(Column::Seq, order)
         .limit(request.rows())
         .all(cx.read())
