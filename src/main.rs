@@ -32,8 +32,10 @@ async fn main() -> ExitCode {
         Command::Serve { demo } => serve(config, demo).await,
         Command::Migrate => backchannel::migrate(&config).await,
         Command::SetOperator { who, is_operator } => {
-            let set = operators::set_operator(&config, &who, is_operator).await;
-            set.map(|line| drop(print(&line)))
+            match operators::set_operator(&config, &who, is_operator).await {
+                Ok(line) => return print(&line),
+                Err(error) => Err(error),
+            }
         }
         Command::VerifyAudit => match operators::verify_audit(&config).await {
             Ok((line, true)) => return print(&line),

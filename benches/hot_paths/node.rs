@@ -83,6 +83,7 @@ impl Node {
             legacy_jwt_secret: None,
             turn: Turn::default(),
             rate_limits: false,
+            couriers: Vec::new(),
         };
         change(&mut settings);
         let domain = runtime.block_on(Domain::start(settings, Clock::default()));

@@ -164,7 +164,7 @@ pub async fn sign_out(cx: &Cx) -> Result<()> {
     cx.write(move |tx| {
         Box::pin(async move {
             tx.audit(Act::SignedOut, user_id);
-            ends::end(tx, user_id, &[id]).await
+            end(tx, user_id, &[id]).await
         })
     })
     .await
@@ -308,7 +308,7 @@ impl Issuer {
             return Ok(None);
         }
         if !self.spend(tx, &token, now).await? {
-            ends::end(tx, session.user_id, &[session.id]).await?;
+            end(tx, session.user_id, &[session.id]).await?;
             tx.audit(Act::RefreshTokenReused, session.user_id);
             tracing::warn!(session.id = %session.id, "a spent refresh token came back; session ended");
             return Ok(None);

@@ -106,6 +106,7 @@ fn percentile(times: &mut [Duration], percent: usize) -> Duration {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "it takes minutes on a quiet machine: scripts/accounts"]
+#[expect(clippy::print_stdout, reason = "the figures are of interest")]
 async fn the_time_of_an_answer_does_not_tell_who_has_an_account() {
     let mailbox = Mailbox::open().await;
     let all = [
@@ -144,6 +145,7 @@ const PROMISED: Duration = Duration::from_millis(150);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "it takes minutes on a quiet machine: scripts/accounts"]
+#[expect(clippy::print_stdout, reason = "the figures are of interest")]
 async fn sign_ins_hold_no_messages_up() {
     for (name, process) in processes(&[]).await {
         let [ann, bob, cleo] = [
