@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::codes;
 use crate::couriers::{Courier, Couriers};
 use crate::db::{Connections, DatabaseUrl, Db, Plan, RanFor, StatementLog, as_upkeep};
+use crate::directory;
 use crate::error::Unauthenticated;
 use crate::event::Event;
 use crate::messages::SendQueue;
@@ -152,6 +153,7 @@ impl Domain {
         tokio::spawn(as_upkeep(sessions::keep_uses(domain.clone())));
         tokio::spawn(as_upkeep(sessions::keep_clearing(domain.clone())));
         tokio::spawn(as_upkeep(codes::keep_clearing(domain.clone())));
+        tokio::spawn(as_upkeep(directory::keep_listing(domain.clone())));
         let nobody = domain.anonymous(Unauthenticated::NoToken);
         tokio::spawn(as_upkeep(calls::run(nobody)));
         rates::start(&domain)?;

@@ -22,6 +22,12 @@ pub const LANGUAGE_TAG_BYTES: usize = 35;
 pub const CLIENT_NAME_BYTES: usize = 64;
 /// Longest JSON that a client keeps for a user, in bytes.
 pub const PREFERENCES_BYTES: usize = 16_384;
+/// Fewest and most characters of a query for people.
+pub const QUERY_CHARS: std::ops::RangeInclusive<usize> = 2..=100;
+/// Most numbers in one address book that is given.
+pub const NUMBERS: usize = 5_000;
+/// Most contacts of a user.
+pub const CONTACTS: u64 = 10_000;
 /// Longest slug, in characters.
 pub const SLUG_CHARS: usize = 64;
 /// Longest idempotency key, in bytes.
@@ -107,6 +113,21 @@ pub(crate) fn bio(field: &'static str, value: &str) -> Result<String> {
         return Err(Error::bad_input(field, message));
     }
     Ok(value.to_owned())
+}
+
+/// What is looked for: trimmed, [`QUERY_CHARS`], on one line.
+pub(crate) fn query<'v>(field: &'static str, value: &'v str) -> Result<&'v str> {
+    let value = value.trim();
+    if !QUERY_CHARS.contains(&value.chars().count()) {
+        let (least, most) = (QUERY_CHARS.start(), QUERY_CHARS.end());
+        let message = format!("must have {least} to {most} characters");
+        return Err(Error::bad_input(field, message));
+    }
+    if value.chars().any(char::is_control) {
+        let message = "must not contain control characters";
+        return Err(Error::bad_input(field, message));
+    }
+    Ok(value)
 }
 
 /// A username, in lower case: a letter, then letters, digits, `_` and single dots between them.

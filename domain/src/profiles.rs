@@ -15,8 +15,9 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::bus::{FollowingUser, UserNotice};
 use crate::cx::Tx;
 use crate::error::is_unique_violation;
+use crate::ties::{self, Tie};
 use crate::users::{self, User};
-use crate::{Cx, Error, Result, limits};
+use crate::{Cx, Error, Result, directory, limits};
 
 /// A watcher is told at most this often; what changes meanwhile comes as it is then.
 const TICK: Duration = Duration::from_millis(100);
@@ -148,6 +149,7 @@ pub async fn update(cx: &Cx, change: ProfileChange) -> Result<Cx> {
 /// Changes a user who is locked.
 pub(crate) async fn apply(tx: &mut Tx, user: User, change: ProfileChange) -> Result<Arc<User>> {
     let id = user.id;
+    let names = (user.display_name.clone(), user.username.clone());
     let mut row = user::ActiveModel::from(user);
     change.applied_to(&mut row);
     row.stamp = Set(tx.stamp().await?);
@@ -161,11 +163,14 @@ pub(crate) async fn apply(tx: &mut Tx, user: User, change: ProfileChange) -> Res
             error.into()
         }
     })?;
+    if names != (row.display_name.clone(), row.username.clone()) {
+        directory::list_anew(tx, &row).await?;
+    }
     tx.tell(id, UserNotice::Settings);
     Ok(Arc::new(row))
 }
 
-/// The profile of each user as it is, then again whenever it has changed.
+/// The profile of each user as it is, then again whenever what the actor sees of it has changed.
 ///
 /// # Errors
 /// [`Error::BadInput`] for too many ids; [`Error::NotFound`] when one of them is nobody's.
@@ -177,14 +182,14 @@ pub async fn watch(
     let ids = limits::ids("userIds", ids)?;
     // Before anything is read, so that no change falls between the two.
     let following = cx.handles().bus.follow_users(&ids).await;
-    let mut told = users::read_many(cx.read(), ids.clone()).await?;
+    let mut told = read(cx, ids.clone()).await?;
     if told.len() < ids.len() {
         return Err(Error::NotFound("user"));
     }
     let cx = cx.clone();
     Ok(stream! {
         for id in ids {
-            yield Arc::clone(&told[&id]);
+            yield Arc::clone(&told[&id].user);
         }
         let mut notices: FuturesUnordered<_> = following.into_iter().map(next_change).collect();
         while let Some((id, following)) = notices.next().await {
@@ -195,9 +200,12 @@ pub async fn watch(
                 changed.insert(id);
                 notices.push(next_change(following));
             }
-            for (id, user) in read(&cx, changed.into_iter().collect()).await {
-                let before = told.insert(id, Arc::clone(&user));
-                if before.is_none_or(|before| !shows_the_same(&before, &user)) {
+            for (id, seen) in read_again(&cx, changed.into_iter().collect()).await {
+                let user = Arc::clone(&seen.user);
+                let now = seen.shown();
+                let is_news = told.get(&id).is_none_or(|before| before.shown() != now);
+                told.insert(id, seen);
+                if is_news {
                     yield user;
                 }
             }
@@ -219,19 +227,45 @@ async fn next_change(mut following: FollowingUser) -> (UserId, FollowingUser) {
     }
 }
 
+/// A user, and what they are to the one who looks.
+struct Seen {
+    user: Arc<User>,
+    tie: Tie,
+}
+
+impl Seen {
+    /// All that others see.
+    fn shown(&self) -> (&str, Option<&str>, Option<&str>, Option<&str>) {
+        let User {
+            display_name,
+            username,
+            bio,
+            ..
+        } = &*self.user;
+        let avatar = self.tie.avatar_of(&self.user);
+        (display_name, username.as_deref(), avatar, bio.as_deref())
+    }
+}
+
+async fn read(cx: &Cx, ids: Vec<UserId>) -> Result<HashMap<UserId, Seen>> {
+    let users = users::read_many(cx.read(), ids).await?;
+    let selective = users.values().filter(|user| user.is_selective);
+    let selective: Vec<UserId> = selective.map(|user| user.id).collect();
+    let mut ties = ties::of_actor(cx, &selective).await?;
+    let with_tie = |(id, user)| {
+        let tie = ties.remove(&id).unwrap_or_default();
+        (id, Seen { user, tie })
+    };
+    Ok(users.into_iter().map(with_tie).collect())
+}
+
 /// Waits for the database while it fails.
-async fn read(cx: &Cx, ids: Vec<UserId>) -> HashMap<UserId, Arc<User>> {
+async fn read_again(cx: &Cx, ids: Vec<UserId>) -> HashMap<UserId, Seen> {
     loop {
-        match users::read_many(cx.read(), ids.clone()).await {
+        match read(cx, ids.clone()).await {
             Ok(found) => return found,
             Err(error) => tracing::warn!(%error, "reading profiles failed; trying again"),
         }
         tokio::time::sleep(RETRY).await;
     }
-}
-
-/// Whether others see no difference.
-fn shows_the_same(a: &User, b: &User) -> bool {
-    (&a.display_name, &a.username, &a.avatar_url, &a.bio)
-        == (&b.display_name, &b.username, &b.avatar_url, &b.bio)
 }

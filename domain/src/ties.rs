@@ -10,13 +10,16 @@ use sea_orm::{
     QuerySelect as _, QueryTrait as _,
 };
 
-use crate::Result;
 use crate::db::in_list;
-use crate::users::Audience;
+use crate::presence::{Presence, never_there};
+use crate::users::{Audience, User};
+use crate::{Cx, Result};
 
 /// What another is to the one who looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tie {
+pub struct Tie {
+    /// Whether the other is no other.
+    pub(crate) is_own: bool,
     /// Whether the other has the one who looks among their contacts.
     pub(crate) knows: bool,
     /// Whether one of the two blocks the other.
@@ -31,8 +34,36 @@ impl Tie {
             Audience::Contacts => self.knows,
             Audience::Nobody => false,
         };
-        is_among && !self.is_blocked
+        self.is_own || (is_among && !self.is_blocked)
     }
+
+    /// The other's picture, as far as it is shown.
+    #[must_use]
+    pub fn avatar_of(self, user: &User) -> Option<&str> {
+        let avatar = user.avatar_url.as_deref();
+        avatar.filter(|_| self.admits(user.shows_avatar))
+    }
+
+    /// The other's presence, as far as it is shown.
+    pub(crate) fn presence(self, presence: Presence, shows_last_seen: Audience) -> Presence {
+        if self.is_blocked && !self.is_own {
+            return never_there(presence.user_id);
+        }
+        let last_seen_at = presence.last_seen_at;
+        Presence {
+            last_seen_at: last_seen_at.filter(|_| self.admits(shows_last_seen)),
+            ..presence
+        }
+    }
+}
+
+/// What each of these users is to the actor. There is nothing to ask where they are not selective
+/// ([`User`]): all see the same of them.
+///
+/// # Errors
+/// [`crate::Error::Unauthenticated`] when nobody is signed in.
+pub async fn of_actor(cx: &Cx, others: &[UserId]) -> Result<HashMap<UserId, Tie>> {
+    find_many(cx.read(), cx.signed_in()?.user.id, others).await
 }
 
 /// What each of `others` is to `user_id`, in one statement. Of those who are nothing to each other
@@ -50,6 +81,9 @@ pub(crate) async fn find_many(
     let mut ties: HashMap<UserId, Tie> = HashMap::new();
     if others.is_empty() {
         return Ok(ties);
+    }
+    if others.contains(&user_id) {
+        ties.entry(user_id).or_default().is_own = true;
     }
     let others = in_list(others);
     let is_blocked = |is_blocked: bool| Expr::value(is_blocked);

@@ -1,4 +1,5 @@
-//! What a node clears away by itself, some at a time, while it lives.
+//! What a node does by itself, some at a time, while it lives: it clears away what is over, and makes
+//! up for what was not there before.
 
 use std::time::Duration;
 
@@ -7,14 +8,14 @@ use futures_util::future::BoxFuture;
 use crate::error::Unauthenticated;
 use crate::{Cx, Domain, Result};
 
-/// How often a node looks for what is over.
+/// How often a node looks for something to do.
 const EVERY: Duration = Duration::from_secs(60);
 /// How often it looks whether it is time to; tests move the clock.
 const WAKE: Duration = Duration::from_millis(250);
 /// Pause between two transactions, in which others get theirs.
 const BREATH: Duration = Duration::from_millis(50);
 
-/// Whether there is perhaps more to clear away.
+/// Whether there is perhaps more to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
     /// As much as one transaction takes.
@@ -34,11 +35,11 @@ impl Found {
     }
 }
 
-/// Clears away some of what is over.
-type ClearSome = for<'c> fn(&'c Cx) -> BoxFuture<'c, Result<Found>>;
+/// Does some of it.
+type DoSome = for<'c> fn(&'c Cx) -> BoxFuture<'c, Result<Found>>;
 
-/// Clears `what` away until the node stops.
-pub(crate) async fn keep_clearing(domain: Domain, what: &'static str, clear_some: ClearSome) {
+/// Does `what` until the node stops.
+pub(crate) async fn keep_doing(domain: Domain, what: &'static str, do_some: DoSome) {
     // Nobody acts: the node itself does.
     let cx = domain.anonymous(Unauthenticated::NoToken);
     let handles = cx.handles();
@@ -54,12 +55,12 @@ pub(crate) async fn keep_clearing(domain: Domain, what: &'static str, clear_some
         if now < due {
             continue;
         }
-        match clear_some(&cx).await {
+        match do_some(&cx).await {
             Ok(Found::Enough) => pause = BREATH,
             Ok(Found::TheLast) => due = now + EVERY,
             Err(error) => {
                 due = now + EVERY;
-                tracing::warn!(%error, what, "clearing away failed; trying again");
+                tracing::warn!(%error, what, "upkeep failed; trying again");
             }
         }
     }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use backchannel_entities::code::Purpose;
 use backchannel_entities::{Timestamp, UserId, user};
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, LockType};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect,
-    Select, Set,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, Select, Set,
 };
 
 use crate::audit::Act;
@@ -21,7 +21,7 @@ use crate::error::is_unique_violation;
 use crate::passwords::NewPassword;
 use crate::rates::{self, Guarded};
 use crate::sessions::{self, NewSession};
-use crate::{Cx, Domain, Error, Result, limits, phones};
+use crate::{Cx, Domain, Error, Result, directory, limits, phones};
 
 pub use backchannel_entities::user::{Audience, Model as User};
 
@@ -308,9 +308,12 @@ pub(crate) async fn insert(tx: &mut Tx, new: NewAccountRow) -> Result<User> {
         chats_from: Set(Audience::Everyone),
         owner_id: Set(owner_id),
         is_operator: Set(false),
+        is_selective: Set(false),
+        is_listed: Set(true),
         stamp: Set(0),
     };
     let user = row.insert(&tx.db).await.map_err(taken)?;
+    directory::list(tx, &[&user]).await?;
     tx.audit(Act::Registered, user.id);
     Ok(user)
 }
@@ -366,9 +369,10 @@ pub(crate) async fn read_many(
         .collect())
 }
 
-/// The user, locked until the end of the transaction.
+/// The user, locked until the end of the transaction: not so that others could not refer to the
+/// user meanwhile, which two who add each other do at once.
 pub(crate) async fn lock(tx: &Tx, id: UserId) -> Result<User> {
-    let user = user::Entity::find_by_id(id).lock_exclusive();
+    let user = user::Entity::find_by_id(id).lock(LockType::NoKeyUpdate);
     user.one(&tx.db).await?.ok_or(Error::NotFound("user"))
 }
 
@@ -376,9 +380,20 @@ pub(crate) async fn lock(tx: &Tx, id: UserId) -> Result<User> {
 /// each other. To be called once in a transaction; it locks the users in the order of their ids.
 pub(crate) async fn touch(tx: &mut Tx, mut ids: Vec<UserId>) -> Result<()> {
     ids.sort_unstable();
+    // In a statement before: that which waits for a lock sees what was before it waited.
+    user::Entity::find()
+        .select_only()
+        .column(user::Column::Id)
+        .filter(user::Column::Id.is_in(in_list(&ids)))
+        .order_by_asc(user::Column::Id)
+        .lock(LockType::NoKeyUpdate)
+        .into_tuple::<UserId>()
+        .all(&tx.db)
+        .await?;
     for id in ids {
         user::Entity::update_many()
             .col_expr(user::Column::Stamp, Expr::value(tx.stamp().await?))
+            .col_expr(user::Column::IsSelective, Expr::cust(IS_SELECTIVE))
             .filter(user::Column::Id.eq(id))
             .exec(&tx.db)
             .await?;
@@ -386,6 +401,11 @@ pub(crate) async fn touch(tx: &mut Tx, mut ids: Vec<UserId>) -> Result<()> {
     }
     Ok(())
 }
+
+/// Whether what others see of a user depends on who they are.
+const IS_SELECTIVE: &str = r#"("shows_avatar" <> 'everyone' OR "shows_last_seen" <> 'everyone'
+OR EXISTS (SELECT 1 FROM "blocks" b WHERE b."user_id" = "users"."id")
+OR EXISTS (SELECT 1 FROM "blocks" b WHERE b."blocked_id" = "users"."id"))"#;
 
 /// Fails with [`Error::NotFound`] unless all of these users exist.
 pub(crate) async fn require_all(tx: &Tx, ids: &[UserId]) -> Result<HashMap<UserId, Arc<User>>> {

@@ -20,6 +20,8 @@ pub struct Model {
     pub name: Option<String>,
     /// Whether the user does not wish to see it in lists.
     pub is_hidden: bool,
+    /// Where it stands in lists, by name.
+    pub sort_key: String,
 }
 
 /// None is needed from this side.

@@ -30,6 +30,7 @@ pub mod refresh_token;
 pub mod session;
 mod timestamp;
 pub mod user;
+pub mod user_term;
 
 pub use ids::{CallId, CodeId, ConversationId, MessageId, NodeId, SessionId, UserId};
 pub use timestamp::Timestamp;

@@ -65,6 +65,11 @@ pub struct Model {
     pub owner_id: Option<UserId>,
     /// Whether the user runs the server.
     pub is_operator: bool,
+    /// Whether what others see of the user depends on who they are: by the settings above, or by
+    /// blocks either way.
+    pub is_selective: bool,
+    /// Whether the words by which the user is found are in `user_terms`.
+    pub is_listed: bool,
     /// Where the last change of profile or settings stands in the order of commits.
     pub stamp: i64,
 }

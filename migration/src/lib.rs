@@ -19,6 +19,7 @@ mod m20261120_000008_rates;
 mod m20261120_000009_profiles;
 mod m20261121_000010_codes;
 mod m20261121_000011_ties;
+mod m20261121_000013_people;
 mod m20261121_000015_audit;
 mod m20261121_000016_bots;
 
@@ -40,6 +41,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261120_000009_profiles::Migration),
             Box::new(m20261121_000010_codes::Migration),
             Box::new(m20261121_000011_ties::Migration),
+            Box::new(m20261121_000013_people::Migration),
             Box::new(m20261121_000015_audit::Migration),
             Box::new(m20261121_000016_bots::Migration),
         ]

@@ -9,11 +9,13 @@ use uuid::Uuid;
 
 use crate::audit::AuditEntry;
 use crate::calls::Call;
+use crate::contacts::Contact;
 use crate::conversations::Conversation;
 use crate::error::Result;
 use crate::messages::Message;
 use crate::scalars::Cursor;
 use crate::sessions::Session;
+use crate::users::User;
 
 /// Where a page stands in its list.
 #[derive(Clone, SimpleObject)]
@@ -32,8 +34,10 @@ pub(crate) struct PageInfo {
 #[derive(SimpleObject)]
 #[graphql(concrete(name = "AuditEntryConnection", params(AuditEntry)))]
 #[graphql(concrete(name = "CallConnection", params(Call)))]
+#[graphql(concrete(name = "ContactConnection", params(Contact)))]
 #[graphql(concrete(name = "ConversationConnection", params(Conversation)))]
 #[graphql(concrete(name = "SessionConnection", params(Session)))]
+#[graphql(concrete(name = "UserConnection", params(User)))]
 pub(crate) struct Connection<T: OutputType>
 where
     Edge<T>: OutputType,
@@ -50,10 +54,12 @@ where
 #[derive(SimpleObject)]
 #[graphql(concrete(name = "AuditEntryEdge", params(AuditEntry)))]
 #[graphql(concrete(name = "CallEdge", params(Call)))]
+#[graphql(concrete(name = "ContactEdge", params(Contact)))]
 #[graphql(concrete(name = "ConversationEdge", params(Conversation)))]
 #[graphql(concrete(name = "MemberEdge", params(crate::members::Member)))]
 #[graphql(concrete(name = "MessageEdge", params(Message)))]
 #[graphql(concrete(name = "SessionEdge", params(Session)))]
+#[graphql(concrete(name = "UserEdge", params(User)))]
 pub(crate) struct Edge<T: OutputType> {
     /// Opaque: hand it back as `after` or `before`.
     cursor: String,
@@ -139,6 +145,8 @@ pub(crate) enum List {
     Calls = 5,
     Sessions = 6,
     Audit = 7,
+    Users = 8,
+    Contacts = 9,
 }
 
 fn encode(list: List, position: &[u8]) -> String {
@@ -187,4 +195,19 @@ pub(crate) fn parse_time_cursor(list: List, cursor: &str) -> Option<(Timestamp, 
     let (at, key) = position.split_at_checked(8)?;
     let at = Timestamp(i64::from_be_bytes(at.try_into().ok()?));
     Some((at, Uuid::from_slice(key).ok()?))
+}
+
+/// Cursor of a place in a list ordered by words and, where they are the same, by key.
+pub(crate) fn word_cursor(list: List, word: &str, key: Uuid) -> String {
+    encode(list, &[key.as_bytes(), word.as_bytes()].concat())
+}
+
+/// Reads what [`word_cursor`] made.
+pub(crate) fn parse_word_cursor(list: List, cursor: &str) -> Option<(String, Uuid)> {
+    let position = decoded(list, cursor)?;
+    let (key, word) = position.split_at_checked(16)?;
+    let word = String::from_utf8(word.to_vec()).ok()?;
+    // No word has any, and Postgres does not take all of them.
+    let is_word = !word.chars().any(char::is_control);
+    Some((word, Uuid::from_slice(key).ok()?)).filter(|_| is_word)
 }

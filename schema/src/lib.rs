@@ -25,6 +25,7 @@ mod canonical;
 mod codes;
 mod completion;
 mod connection;
+mod contacts;
 mod conversations;
 mod document;
 mod documents;
@@ -39,6 +40,7 @@ mod messages;
 mod node;
 mod plain;
 mod presence;
+mod privacy;
 mod profiles;
 mod rates;
 mod receipts;
@@ -92,6 +94,7 @@ struct Query(
     conversations::ConversationsQuery,
     calls::CallsQuery,
     audit::AuditQuery,
+    users::UsersQuery,
 );
 
 /// The root of all changes. Each answers once its change is durable.
@@ -106,6 +109,8 @@ struct Mutation(
     receipts::ReceiptsMutation,
     presence::PresenceMutation,
     profiles::ProfilesMutation,
+    privacy::PrivacyMutation,
+    contacts::ContactsMutation,
     calls::CallsMutation,
     typing::TypingMutation,
     bots::BotsMutation,

@@ -25,7 +25,7 @@ enum PresenceState {
 }
 
 /// Whether a user is there. Of several devices the strongest state counts: BUSY before
-/// ONLINE before AWAY.
+/// ONLINE before AWAY. Between two of whom one blocks the other, both seem never to be there.
 #[derive(SimpleObject)]
 pub(crate) struct Presence {
     /// Whose presence it is.
@@ -35,7 +35,7 @@ pub(crate) struct Presence {
     /// What they say to it; null where nothing.
     text: Option<String>,
     /// When the user last was not OFFLINE; for one who is not now, when the presence last
-    /// changed. Null for whoever never was there.
+    /// changed. Null for whoever never was there, or does not show it to the viewer.
     last_seen_at: Option<DateTime>,
 }
 

@@ -6,7 +6,8 @@
 //!    what is in them.
 //! 2. An operation with a field that depends on the viewer (`@perViewer` in the schema) has no
 //!    audience: it is executed for each. So is an event whose execution failed: what one may
-//!    not see need not be hidden from another.
+//!    not see need not be hidden from another. And so is one that names a user who does not show the
+//!    same to all, which only its execution tells.
 //! 3. The first subscriber to whom an event comes executes it, the others take the result. What
 //!    takes longer is finished by a task of its own: nobody waits for a subscriber who is slow.
 //! 4. A result is kept only for as long as others are likely to come for it. Without it an event
@@ -41,6 +42,13 @@ const KEPT: usize = 32;
 /// Longest result that is shared, in bytes: with these there are at most 16 MB.
 const LONGEST: usize = 32 * 1_024;
 
+/// What an execution answers.
+pub(crate) struct Executed {
+    pub(crate) response: Response,
+    /// Whether everybody who asks the same would be answered the same.
+    pub(crate) is_for_all: bool,
+}
+
 /// What came of an execution.
 enum Execution {
     Shared(Arc<Template>),
@@ -69,15 +77,15 @@ impl Executions {
         execute: impl Fn() -> F,
     ) -> Answer
     where
-        F: Future<Output = Response> + Send + 'static,
+        F: Future<Output = Executed> + Send + 'static,
     {
         let (execution, is_first) = self.of(audience, event);
         if is_first {
             let done = Done(Arc::clone(&execution));
             let mut response = Box::pin(execute());
             match poll!(&mut response) {
-                Poll::Ready(response) => {
-                    if let Some(alone) = done.with(response) {
+                Poll::Ready(executed) => {
+                    if let Some(alone) = done.with(executed) {
                         return own_answer(&alone, own);
                     }
                 }
@@ -88,7 +96,7 @@ impl Executions {
         }
         match execution.wait().await {
             Execution::Shared(template) => Answer::Result(Encoded::new(Arc::clone(template), own)),
-            Execution::OfEach => own_answer(&execute().await, own),
+            Execution::OfEach => own_answer(&execute().await.response, own),
         }
     }
 
@@ -129,8 +137,12 @@ struct Done(Arc<SetOnce<Execution>>);
 
 impl Done {
     /// Tells the others; hands the response back if it is not for them.
-    fn with(self, response: Response) -> Option<Response> {
-        if response.errors.is_empty() {
+    fn with(self, executed: Executed) -> Option<Response> {
+        let Executed {
+            response,
+            is_for_all,
+        } = executed;
+        if is_for_all && response.errors.is_empty() {
             let template = Template::of(&to_json(&response));
             if template.len() <= LONGEST {
                 // It is set once, here or when dropped.
@@ -168,8 +180,15 @@ mod tests {
     }
 
     /// A result that tells which execution it is of.
-    fn numbered(executions: &AtomicUsize) -> Response {
-        Response::new(Value::from(executions.fetch_add(1, Ordering::Relaxed)))
+    fn numbered(executions: &AtomicUsize) -> Executed {
+        for_all(Value::from(executions.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    fn for_all(data: Value) -> Executed {
+        Executed {
+            response: Response::new(data),
+            is_for_all: true,
+        }
     }
 
     fn text(answer: Answer) -> String {
@@ -204,12 +223,12 @@ mod tests {
             let gate = Arc::clone(&gate);
             async move {
                 gate.wait().await;
-                Response::new(Value::from("late"))
+                for_all(Value::from("late"))
             }
         };
         let began = executions.answer(AUDIENCE, &event, Box::default(), slow);
         assert!(began.now_or_never().is_none(), "and is not polled again");
-        let never = || -> BoxFuture<'static, Response> { Box::pin(pending()) };
+        let never = || -> BoxFuture<'static, Executed> { Box::pin(pending()) };
         let others = (0..3).map(|_| executions.answer(AUDIENCE, &event, Box::default(), never));
         gate.set(()).expect("it is opened once");
         let answers = timeout(Duration::from_secs(5), join_all(others)).await;
@@ -223,11 +242,26 @@ mod tests {
         let (executions, count, event) = (Executions::default(), AtomicUsize::new(0), event());
         for n in 0..3 {
             let execute = || {
-                let mut response = numbered(&count);
-                response
-                    .errors
-                    .push(ServerError::new("not for you", Some(Pos::default())));
-                ready(response)
+                let mut executed = numbered(&count);
+                let error = ServerError::new("not for you", Some(Pos::default()));
+                executed.response.errors.push(error);
+                ready(executed)
+            };
+            let answer = executions.answer(AUDIENCE, &event, Box::default(), execute);
+            assert!(text(answer.await).contains(&format!("\"data\":{n}")));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_for_all_is_executed_for_each() {
+        let (executions, count, event) = (Executions::default(), AtomicUsize::new(0), event());
+        for n in 0..3 {
+            let execute = || {
+                let is_for_all = false;
+                ready(Executed {
+                    is_for_all,
+                    ..numbered(&count)
+                })
             };
             let answer = executions.answer(AUDIENCE, &event, Box::default(), execute);
             assert!(text(answer.await).contains(&format!("\"data\":{n}")));

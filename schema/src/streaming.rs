@@ -29,7 +29,7 @@ use crate::canonical::Audience;
 use crate::document::{Document, Operation};
 use crate::error::Result;
 use crate::scope::Scope;
-use crate::sharing::{Executions, Shared, own_answer};
+use crate::sharing::{Executed, Executions, Shared, own_answer};
 use crate::{Api, Root, finish};
 
 /// An event on its way to a subscriber.
@@ -165,24 +165,26 @@ impl Subscription {
                 let answer = self.executions.answer(audience, &event, own, execute);
                 answer.await
             }
-            None => own_answer(&execute().await, own),
+            None => own_answer(&execute().await.response, own),
         }
     }
 
-    fn execute(&self, event: Shared) -> BoxFuture<'static, Response> {
+    fn execute(&self, event: Shared) -> BoxFuture<'static, Executed> {
         let mut variables = Variables::default();
         variables.extend(self.variables.iter().cloned());
         let request = self.document.request(variables);
-        let request = request
-            .data(Scope::new(self.cx.clone()))
-            .data(Present(event));
+        let scope = Scope::new(self.cx.clone());
+        let request = request.data(scope.clone()).data(Present(event));
         let mut responses = self.root.execute_stream(request);
         let document = Arc::clone(&self.document);
         // As in [`Api::execute`].
         Box::pin(unconstrained(async move {
             // The stream has the one event.
             let response = responses.next().await.unwrap_or_default();
-            finish(response, &document.shape)
+            Executed {
+                response: finish(response, &document.shape),
+                is_for_all: scope.loaders().are_for_all(),
+            }
         }))
     }
 }

@@ -3,11 +3,16 @@
 use std::sync::Arc;
 
 use async_graphql::parser::types::Field;
-use async_graphql::{ContextSelectionSet, ID, Object};
+use async_graphql::{Context, ContextSelectionSet, ID, Object};
 use backchannel_domain::UserId;
+use backchannel_domain::directory::{self, Place};
 use backchannel_domain::messages::Sender;
+use backchannel_domain::page::End;
 use backchannel_domain::users::User as Row;
 
+use crate::connection::{
+    Connection, List, RawPageArgs, edges, page_cost, parse_word_cursor, word_cursor,
+};
 use crate::error::Result;
 use crate::id::Global as _;
 use crate::json::write_plain;
@@ -58,14 +63,61 @@ impl User {
         self.row.bio.as_deref()
     }
 
-    /// Absolute URL of the picture, if there is one.
-    async fn avatar_url(&self) -> Option<&str> {
-        self.row.avatar_url.as_deref()
+    /// Absolute URL of the picture, if there is one and the user shows it to the viewer.
+    async fn avatar_url(&self) -> Result<Option<&str>> {
+        Ok(self.scope.loaders().avatar(&self.row).await?)
     }
 
-    /// Whether the user is there. `presenceChanged` tells when that changes.
+    /// Whether the user is there, as far as they show it to the viewer. `presenceChanged` tells
+    /// when that changes.
     async fn presence(&self) -> Result<Presence> {
         Ok(self.scope.loaders().presence(self.row.id).await?.into())
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct UsersQuery;
+
+#[Object]
+impl UsersQuery {
+    /// Finds people: by the beginning of a word of their name or of their username, or by their
+    /// whole e-mail address or phone number, if they wish to be found by that. Of several words, all
+    /// must match; case and diacritics make no difference. The viewer is not among them, nor anybody
+    /// whom a block stands between.
+    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    async fn users(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What to look for: 2 to 100 characters, at most 8 words.")] query: String,
+        #[graphql(desc = "Take so many from the beginning: 1 to 200, 50 by default.")]
+        first: Option<i32>,
+        #[graphql(desc = "Start behind the item with this cursor.")] after: Option<String>,
+        #[graphql(desc = "Take so many from the end: 1 to 200.")] last: Option<i32>,
+        #[graphql(desc = "Stop in front of the item with this cursor.")] before: Option<String>,
+    ) -> Result<Connection<User>> {
+        let scope = Scope::of(ctx);
+        let args = RawPageArgs {
+            first,
+            after,
+            last,
+            before,
+        };
+        let request = args
+            .decode(|cursor| {
+                let (term, id) = parse_word_cursor(List::Users, cursor)?;
+                let id = UserId(id);
+                Some(Place { term, id })
+            })?
+            .check(End::Start)?;
+        let page = directory::find(scope.cx(), &query, &request).await?;
+        let cursor = |(place, _): &(Place, _)| word_cursor(List::Users, &place.term, place.id.0);
+        let (edges, nodes, page_info) =
+            edges(&page, cursor, |(_, row)| User::new(scope, Arc::clone(row)));
+        Ok(Connection {
+            edges,
+            nodes,
+            page_info,
+        })
     }
 }
 

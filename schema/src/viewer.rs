@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, ID, Lookahead, Object};
+use backchannel_domain::contacts::{self, Which};
 use backchannel_domain::conversations::{self, ActivityPosition};
 use backchannel_domain::page::End;
 use backchannel_domain::sessions::{self, UsePosition};
@@ -10,11 +11,14 @@ use backchannel_domain::{ConversationId, SessionId, UserId, bots, feed, preferen
 
 use crate::bots::ApiKey;
 use crate::connection::{
-    Connection, List, RawPageArgs, edges, page_cost, parse_time_cursor, stream_cursor, time_cursor,
+    Connection, List, RawPageArgs, edges, page_cost, parse_time_cursor, parse_word_cursor,
+    stream_cursor, time_cursor, word_cursor,
 };
+use crate::contacts::Contact;
 use crate::conversations::Conversation;
 use crate::error::Result;
 use crate::id::Global as _;
+use crate::privacy::PrivacySettings;
 use crate::scalars::{Cursor, Date, DateTime, Json};
 use crate::scope::Scope;
 use crate::sessions::Session;
@@ -130,6 +134,11 @@ impl Viewer {
         Ok(self.scope.loaders().user(id).await?.read_receipts)
     }
 
+    /// To whom the viewer is open.
+    async fn privacy(&self) -> Result<PrivacySettings> {
+        Ok(PrivacySettings::of(&self.scope.cx().signed_in()?.user))
+    }
+
     /// Where `viewerEvents` stands now. It is older than anything else selected of the viewer
     /// with it: applying the events after it to that leaves nothing out.
     async fn event_cursor(&self) -> Result<Cursor> {
@@ -171,6 +180,53 @@ impl Viewer {
         let (edges, nodes, page_info) = edges(&page, cursor, |row| {
             Conversation::new(&self.scope, Arc::new(row.clone()))
         });
+        Ok(Connection {
+            edges,
+            nodes,
+            page_info,
+        })
+    }
+
+    /// Whom the viewer knows, by name: the viewer's own for them, else the one they had when they
+    /// were added.
+    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    async fn contacts(
+        &self,
+        #[graphql(desc = "Take so many from the beginning: 1 to 200, 50 by default.")]
+        first: Option<i32>,
+        #[graphql(desc = "Start behind the item with this cursor.")] after: Option<String>,
+        #[graphql(desc = "Take so many from the end: 1 to 200.")] last: Option<i32>,
+        #[graphql(desc = "Stop in front of the item with this cursor.")] before: Option<String>,
+        #[graphql(
+            desc = "Whether those who are hidden are listed too.",
+            default_with = "Some(false)"
+        )]
+        include_hidden: Option<bool>,
+    ) -> Result<Connection<Contact>> {
+        let request = RawPageArgs {
+            first,
+            after,
+            last,
+            before,
+        }
+        .decode(|cursor| {
+            let (sort_key, id) = parse_word_cursor(List::Contacts, cursor)?;
+            let id = UserId(id);
+            Some(contacts::Place { sort_key, id })
+        })?
+        .check(End::Start)?;
+        let which = if include_hidden == Some(true) {
+            Which::All
+        } else {
+            Which::Shown
+        };
+        let page = contacts::list(self.scope.cx(), which, &request).await?;
+        let cursor = |row: &contacts::Contact| {
+            let place = contacts::Place::of(row);
+            word_cursor(List::Contacts, &place.sort_key, place.id.0)
+        };
+        let (edges, nodes, page_info) =
+            edges(&page, cursor, |row| Contact::new(&self.scope, row.clone()));
         Ok(Connection {
             edges,
             nodes,

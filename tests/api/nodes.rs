@@ -5,6 +5,7 @@ mod calls;
 mod endings;
 mod outage;
 mod presence;
+mod privacy;
 mod rates;
 mod sending;
 mod signals;

@@ -7,6 +7,8 @@ use crate::audit::LOG;
 use crate::bots::{KEYS, REVOKE_KEY, makes_bot};
 use crate::calls::{ANSWER, HANG_UP, HISTORY, ICE};
 use crate::codes::{ATTACH, CHANGE, RESET, SIGN_IN, asks_for_code, asks_to_attach};
+use crate::contacts;
+use crate::directory::FIND;
 use crate::harness::people::{PASSWORD, text};
 use crate::harness::{App, Person, on_both, until};
 use crate::sessions::{LIST, RENAME, REVOKE, has_no_leases, session_ids};
@@ -37,15 +39,19 @@ fn full_scan(plan: &str) -> Option<&str> {
         "audit_heads",
         "contacts",
         "blocks",
+        "user_terms",
     ];
     plan.lines().find(|line| {
         let line = line.trim();
         let sqlite = line.strip_prefix("SCAN ").is_some_and(|rest| {
             let scanned = rest.split_whitespace().next().unwrap_or_default();
             // Sub-selects are scanned once they are made; they are bounded.
-            tables.contains(&scanned) || ["c", "e", "m", "x"].contains(&scanned)
+            tables.contains(&scanned)
+                || ["b", "c", "e", "f", "k", "m", "o", "t", "u", "x"].contains(&scanned)
         });
-        sqlite || line.contains("Seq Scan on")
+        // An index of those alone for whom something is to be done, and there are none.
+        let is_of_few = line.ends_with("idx_users_unlisted");
+        (sqlite && !is_of_few) || line.contains("Seq Scan on")
     })
 }
 
@@ -83,6 +89,61 @@ async fn calls(app: &App, ann: &Person, bob: &Person, cleo: &Person) {
         tokio::time::timeout(a_while, late.next()).await.is_err()
     })
     .await;
+}
+
+/// Finding people, contacts, and who shows what to whom; of somebody who is not listed yet too.
+async fn people(app: &App, ann: &Person, bob: &Person, eve: &Person) {
+    app.runs_sql("UPDATE users SET is_listed = FALSE").await;
+    app.advance(std::time::Duration::from_secs(61));
+    until("all are listed", || async {
+        app.runs_sql("SELECT count(*) FROM users WHERE NOT is_listed")
+            .await
+            == "0"
+    })
+    .await;
+    for query in ["b", "an bo", "bob@example.com", "+4930123456", "a b c d"] {
+        let query = format!("{query}o");
+        let page = ann.asks(FIND, json!({ "query": query, "first": 1 })).await;
+        let cursor = &page["users"]["pageInfo"]["endCursor"];
+        for variables in [
+            json!({ "query": query, "first": 1, "after": cursor }),
+            json!({ "query": query, "last": 1, "before": cursor }),
+        ] {
+            ann.asks(FIND, variables).await;
+        }
+    }
+    ann.adds_contact(bob, None).await;
+    ann.adds_contact(bob, Some("Bobby")).await;
+    let input = json!({ "userId": bob.id, "name": "Bob", "isHidden": true });
+    ann.asks(contacts::CHANGE, json!({ "input": input })).await;
+    let book = json!({ "contacts": [{ "phone": "+4930123456" }, { "phone": "+4930123457" }] });
+    ann.asks(contacts::SYNC, json!({ "input": book })).await;
+    let page = ann
+        .asks(contacts::LIST, json!({ "first": 1, "hidden": true }))
+        .await;
+    let cursor = &page["viewer"]["contacts"]["pageInfo"]["endCursor"];
+    for variables in [
+        json!({ "first": 1, "after": cursor }),
+        json!({ "last": 1, "before": cursor }),
+    ] {
+        ann.asks(contacts::LIST, variables).await;
+    }
+    ann.removes_contact(bob).await;
+    let room = eve.makes_group("Hidden", &[ann]).await;
+    let picture = json!({ "avatarUrl": "https://example.com/eve.png" });
+    eve.updates_profile(picture).await;
+    eve.sets_presence(json!({ "state": "BUSY" })).await;
+    let mut watching = ann.watches(&[eve]).await;
+    watching.shows(eve, "BUSY").await;
+    let hide = json!({ "avatar": "CONTACTS", "lastSeen": "CONTACTS" });
+    eve.updates_privacy(hide).await;
+    watching.shows(eve, "BUSY").await;
+    eve.sends(&room, "hi").await;
+    let query = "query($id: ID!) { conversation(id: $id) {
+        messages(last: 1) { nodes { sender { avatarUrl } } }
+        members(first: 5) { nodes { user { avatarUrl presence { lastSeenAt } } } }
+    } }";
+    ann.asks(query, json!({ "id": room.id })).await;
 }
 
 /// Sessions from sign-in to being cleared away, and their list.
@@ -185,6 +246,7 @@ on_both! {
 
     async fn no_hot_path_reads_a_whole_table(app) {
         let [ann, bob, cleo, dan] = app.people(["Ann", "Bob", "Cleo", "Dan"]).await;
+        let eve = app.person_with_phone("Eve", "+4930123456").await;
         let room = ann.makes_group("Plans", &[&bob]).await;
         let other = ann.makes_group("Others", &[&bob]).await;
         let cursor = bob.event_cursor().await;
@@ -279,6 +341,7 @@ on_both! {
             ann.asks(keep, json!({ "input": { "client": "web", "value": value } })).await;
         }
         drop(profiles);
+        people(app, &ann, &bob, &eve).await;
         drop((watching, back));
         accounts(app, &ann).await;
         sessions(app, &ann).await;

@@ -130,6 +130,8 @@ impl Local {
             UserNotice::Settings => {
                 self.recent_sessions
                     .forget_where(|known| known.user.id == id);
+                let watched = self.watched.get(&id);
+                watched.inspect(|watched| watched.settings_changed());
                 self.users.get(&id).inspect(|hub| hub.tell(notice));
             }
         }

@@ -57,7 +57,7 @@ pub(crate) use self::topic::UserNotice;
 pub(crate) use self::typing::{FollowingTyping, TypingNotice, Typist};
 pub(crate) use self::user::FollowingUser;
 pub(crate) use self::viewer::{FollowingViewer, ViewerNews};
-pub(crate) use self::watched::Watch;
+pub(crate) use self::watched::{Change, Watch};
 
 /// How often the database is asked what is new. A removal or an ended session must be felt
 /// within a second although nobody told, which a node learns late or never: Redis froze, or
@@ -343,7 +343,7 @@ impl Bus {
                 local.tell_user(changed.user_id, UserNotice::Presence(changed));
             }
         }
-        if local.users.is_empty() {
+        if local.users.is_empty() && local.watched.is_empty() {
             return Ok(snapshot);
         }
         let changed: Vec<UserId> = users::Entity::find()

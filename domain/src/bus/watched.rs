@@ -1,5 +1,6 @@
 //! Within a node: one [`Watched`] for each user whose presence somebody here watches. It
-//! knows the latest value and who is to be woken by a newer one; there is no queue of values.
+//! knows the latest value and who is to be woken by a newer one, or by a change of the user's
+//! settings; there is no queue of values.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
@@ -20,6 +21,8 @@ pub(super) struct Watched(Mutex<Latest>);
 #[derive(Default)]
 struct Latest {
     presence: Option<Arc<Presence>>,
+    /// How often the user's settings have changed.
+    settings: u64,
     /// By the address of the watcher; with it, which of the watcher's users this is.
     watchers: HashMap<usize, (Weak<Watcher>, usize)>,
 }
@@ -40,10 +43,17 @@ struct Changed {
 pub(crate) struct Watch {
     ids: Vec<UserId>,
     watched: Vec<Arc<Watched>>,
-    /// What was last taken of each.
-    taken: Vec<Option<Arc<Presence>>>,
+    /// The settings of each, when it was last taken.
+    settings: Vec<u64>,
     watcher: Arc<Watcher>,
     ends: Arc<Ends>,
+}
+
+/// The latest of one user.
+pub(crate) struct Change {
+    pub(crate) presence: Arc<Presence>,
+    /// Whether who sees it may have changed too.
+    pub(crate) is_of_settings: bool,
 }
 
 impl Ends {
@@ -66,7 +76,7 @@ impl Ends {
         }
         // Made first: if reading fails, dropping it gives all back.
         let watch = Watch {
-            taken: vec![None; ids.len()],
+            settings: vec![0; ids.len()],
             ids,
             watched,
             watcher,
@@ -103,13 +113,26 @@ impl Watched {
             return;
         }
         latest.presence = Some(Arc::new(presence));
-        for (watcher, index) in latest.watchers.values() {
-            watcher.upgrade().inspect(|watcher| watcher.note(*index));
-        }
+        latest.wake();
+    }
+
+    /// Says that the user's settings have changed.
+    pub(super) fn settings_changed(&self) {
+        let mut latest = self.latest();
+        latest.settings += 1;
+        latest.wake();
     }
 
     fn latest(&self) -> MutexGuard<'_, Latest> {
         self.0.lock().expect("no holder panics")
+    }
+}
+
+impl Latest {
+    fn wake(&self) {
+        for (watcher, index) in self.watchers.values() {
+            watcher.upgrade().inspect(|watcher| watcher.note(*index));
+        }
     }
 }
 
@@ -137,7 +160,7 @@ impl Watcher {
 
 impl Watch {
     /// The present value of each, in the order they were asked for.
-    pub(crate) fn all(&mut self) -> Vec<Arc<Presence>> {
+    pub(crate) fn all(&mut self) -> Vec<Change> {
         (0..self.ids.len())
             .filter_map(|index| self.take(index))
             .collect()
@@ -150,9 +173,9 @@ impl Watch {
         }
     }
 
-    /// The latest values of at most `budget` of those that have changed, those that wait
+    /// The latest values of at most `budget` of those that may have changed, those that wait
     /// longest first.
-    pub(crate) fn changes(&mut self, budget: usize) -> Vec<Arc<Presence>> {
+    pub(crate) fn changes(&mut self, budget: usize) -> Vec<Change> {
         let mut changes = Vec::new();
         while changes.len() < budget {
             let Some(index) = self.watcher.next() else {
@@ -163,12 +186,14 @@ impl Watch {
         changes
     }
 
-    /// The latest value of one, unless it shows nothing new.
-    fn take(&mut self, index: usize) -> Option<Arc<Presence>> {
-        let latest = self.watched[index].latest().presence.clone()?;
-        let taken = self.taken[index].replace(Arc::clone(&latest));
-        let is_news = taken.is_none_or(|taken| !shows_the_same(&taken, &latest));
-        is_news.then_some(latest)
+    /// The latest value of one.
+    fn take(&mut self, index: usize) -> Option<Change> {
+        let latest = self.watched[index].latest();
+        let before = std::mem::replace(&mut self.settings[index], latest.settings);
+        Some(Change {
+            presence: latest.presence.clone()?,
+            is_of_settings: before != latest.settings,
+        })
     }
 }
 
@@ -185,9 +210,4 @@ impl Drop for Watch {
 
 fn address(watcher: &Arc<Watcher>) -> usize {
     Arc::as_ptr(watcher).addr()
-}
-
-/// Whether a reader sees no difference.
-fn shows_the_same(a: &Presence, b: &Presence) -> bool {
-    (a.state, &a.text, a.last_seen_at) == (b.state, &b.text, b.last_seen_at)
 }

@@ -173,7 +173,7 @@ fn mac(cx: &Cx, id: CodeId, code: &str) -> Hmac<Sha256> {
 
 /// Clears away what is over, until the node stops.
 pub(crate) async fn keep_clearing(domain: Domain) {
-    upkeep::keep_clearing(domain, "codes", clear_some).await;
+    upkeep::keep_doing(domain, "clearing codes away", clear_some).await;
 }
 
 fn clear_some(cx: &Cx) -> BoxFuture<'_, Result<Found>> {

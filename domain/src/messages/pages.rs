@@ -10,7 +10,8 @@ use serde_json::json;
 use super::Message;
 use crate::db::{json_list, uuids};
 use crate::page::{End, Page, PageRequest};
-use crate::{Cx, Result};
+use crate::users::Audience;
+use crate::{Cx, Result, ties};
 
 /// A page of messages, and what others see of those who sent them.
 #[derive(Default)]
@@ -19,6 +20,8 @@ pub struct MessagePage {
     pub messages: Page<Arc<Message>>,
     /// Their senders.
     pub senders: HashMap<UserId, Sender>,
+    /// Whether others may see something else of the senders.
+    pub is_selective: bool,
 }
 
 /// What others see of a user who has sent something.
@@ -26,8 +29,10 @@ pub struct MessagePage {
 pub struct Sender {
     /// The name.
     pub display_name: String,
-    /// Absolute URL of the picture.
+    /// Absolute URL of the picture, if the actor sees it.
     pub avatar_url: Option<String>,
+    /// Who sees it, where not all see the same of the user.
+    selective: Option<Audience>,
 }
 
 /// A message and its sender, if it has one.
@@ -57,6 +62,11 @@ impl FromQueryResult for Sent {
             Some(_) => Some(Sender {
                 display_name: row.try_get_by_index(11)?,
                 avatar_url: row.try_get_by_index(12)?,
+                selective: if row.try_get_by_index(13)? {
+                    Some(row.try_get_by_index(14)?)
+                } else {
+                    None
+                },
             }),
             None => None,
         };
@@ -68,7 +78,8 @@ impl FromQueryResult for Sent {
 /// for each page took as long as reading a dozen messages.
 const COLUMNS: &str = r#"
 m."id", m."conversation_id", m."seq", m."sender_id", m."client_message_id", m."digest", m."text",
-m."created_at", m."edited_at", m."deleted_at", m."stamp", u."display_name", u."avatar_url""#;
+m."created_at", m."edited_at", m."deleted_at", m."stamp", u."display_name", u."avatar_url",
+u."is_selective", u."shows_avatar""#;
 
 /// The statement for a page of each conversation. One text for all numbers of conversations but
 /// one, which is by far the most common: its statement does without a list.
@@ -142,10 +153,32 @@ pub async fn pages(
     let statement = statement(db.get_database_backend(), ids, request);
     let rows = Sent::find_by_statement(statement).all(db).await?;
     let pages = request.pages(rows, |sent| sent.message.conversation_id);
-    Ok(pages
+    let mut pages: HashMap<_, _> = pages
         .into_iter()
         .map(|(id, page)| (id, MessagePage::of(page)))
-        .collect())
+        .collect();
+    hide_avatars(cx, &mut pages).await?;
+    Ok(pages)
+}
+
+/// Takes away the pictures that the actor is not to see. Mostly there are none, and nothing is asked.
+async fn hide_avatars(cx: &Cx, pages: &mut HashMap<ConversationId, MessagePage>) -> Result<()> {
+    let senders = pages.values_mut().flat_map(|page| &mut page.senders);
+    let mut selective: Vec<(UserId, Audience, &mut Option<String>)> = senders
+        .filter(|(_, sender)| sender.avatar_url.is_some())
+        .filter_map(|(id, sender)| Some((*id, sender.selective?, &mut sender.avatar_url)))
+        .collect();
+    let mut ids: Vec<UserId> = selective.iter().map(|(id, ..)| *id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let ties = ties::of_actor(cx, &ids).await?;
+    for (id, shows_avatar, avatar) in &mut selective {
+        let tie = ties.get(id).copied().unwrap_or_default();
+        if !tie.admits(*shows_avatar) {
+            **avatar = None;
+        }
+    }
+    Ok(())
 }
 
 impl MessagePage {
@@ -157,6 +190,10 @@ impl MessagePage {
             }
             Arc::new(message)
         });
-        Self { messages, senders }
+        Self {
+            is_selective: senders.values().any(|sender| sender.selective.is_some()),
+            messages,
+            senders,
+        }
     }
 }

@@ -9,39 +9,37 @@
 //! 3. Whatever changes leases, or what a device says of itself, makes out the users' presence
 //!    anew in the same transaction, under the lock of their rows ([`outcome`]).
 //! 4. A change is told under the user's topic. The bus keeps the newest value of each user who
-//!    is watched on a node, and its sweep finds what nobody was told. [`watch`] streams them.
+//!    is watched on a node, and its sweep finds what nobody was told. [`watch`] streams them
+//!    ([`watching`]), each as far as the user shows it to whoever watches.
 
 mod devices;
 mod leases;
 mod nodes;
 mod outcome;
+mod watching;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use async_stream::stream;
 use backchannel_entities::session::DeviceState;
-use backchannel_entities::{SessionId, UserId, presence};
-use futures_util::Stream;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
-use tokio::time::Instant;
+use backchannel_entities::{SessionId, UserId, presence, user};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, JoinType, QueryFilter,
+    QueryResult, QuerySelect,
+};
 
 use crate::cx::Tx;
 use crate::db::in_list;
 use crate::rates::{self, Action};
-use crate::{Cx, Error, Result, limits, users};
+use crate::users::Audience;
+use crate::{Cx, Error, Result, limits, ties};
 
 pub(crate) use self::devices::{Devices, keep_leases};
 pub(crate) use self::nodes::keep_beating;
 
 pub use self::devices::DeviceLease;
+pub use self::watching::watch;
 pub use backchannel_entities::presence::{Model as Presence, State};
-
-/// A watcher is woken at most this often; what changes meanwhile comes as its latest value.
-const TICK: Duration = Duration::from_millis(100);
-/// Most changes given to a watcher at each waking; the rest wait, as their latest values.
-const BUDGET: usize = 50;
 
 /// Whether a person said it, or their client noticed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,17 +131,75 @@ pub(crate) async fn end_devices(tx: &mut Tx, user_id: UserId, ids: &[SessionId])
     leases::end_everywhere(tx, user_id, ids).await
 }
 
-/// Presence by user; for whoever never was there, that.
+/// A presence as the actor sees it.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// What is seen.
+    pub presence: Presence,
+    /// Whether others may see something else.
+    pub is_selective: bool,
+}
+
+/// Of one who ever was there: the presence as it is, and to whom it is open.
+struct Open {
+    presence: Presence,
+    is_selective: bool,
+    shows_last_seen: Audience,
+}
+
+impl FromQueryResult for Open {
+    fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self, DbErr> {
+        Ok(Self {
+            presence: Presence::from_query_result(row, prefix)?,
+            is_selective: row.try_get(prefix, "is_selective")?,
+            shows_last_seen: row.try_get(prefix, "shows_last_seen")?,
+        })
+    }
+}
+
+/// Presence by user, as far as each shows it to the actor; for whoever never was there, that.
 ///
 /// # Errors
 /// [`Error::Unauthenticated`] when nobody is signed in.
-pub async fn find_many(cx: &Cx, ids: &[UserId]) -> Result<HashMap<UserId, Presence>> {
+pub async fn find_many(cx: &Cx, ids: &[UserId]) -> Result<HashMap<UserId, Seen>> {
     cx.signed_in()?;
-    let mut found = read_many(cx.read(), ids).await?;
+    let of_user = presence::Entity::belongs_to(user::Entity)
+        .from(presence::Column::UserId)
+        .to(user::Column::Id)
+        .into();
+    let open: Vec<Open> = presence::Entity::find()
+        .join(JoinType::InnerJoin, of_user)
+        .column(user::Column::IsSelective)
+        .column(user::Column::ShowsLastSeen)
+        .filter(presence::Column::UserId.is_in(in_list(ids)))
+        .into_model()
+        .all(cx.read())
+        .await?;
+    let selective = open.iter().filter(|open| open.is_selective);
+    let selective: Vec<UserId> = selective.map(|open| open.presence.user_id).collect();
+    let ties = ties::of_actor(cx, &selective).await?;
+    let seen = open.into_iter().map(|open| {
+        let Open {
+            presence,
+            is_selective,
+            shows_last_seen,
+        } = open;
+        let id = presence.user_id;
+        let tie = ties.get(&id).copied().unwrap_or_default();
+        let seen = Seen {
+            presence: tie.presence(presence, shows_last_seen),
+            is_selective,
+        };
+        (id, seen)
+    });
+    let mut seen: HashMap<_, _> = seen.collect();
     for id in ids {
-        found.entry(*id).or_insert_with(|| never_there(*id));
+        seen.entry(*id).or_insert_with(|| Seen {
+            presence: never_there(*id),
+            is_selective: false,
+        });
     }
-    Ok(found)
+    Ok(seen)
 }
 
 /// Presence by user, of those who ever were there.
@@ -174,35 +230,4 @@ pub(crate) fn never_there(id: UserId) -> Presence {
         changes: 0,
         stamp: 0,
     }
-}
-
-/// The present presence of each user, in the order of `ids`, then each change: the latest
-/// value of whoever changed, never the same twice in a row.
-///
-/// # Errors
-/// [`Error::BadInput`] for too many ids; [`Error::NotFound`] when one of them is nobody's.
-pub async fn watch(
-    cx: &Cx,
-    ids: Vec<UserId>,
-) -> Result<impl Stream<Item = Arc<Presence>> + Send + use<>> {
-    cx.signed_in()?;
-    let ids = limits::ids("userIds", ids)?;
-    if users::read_many(cx.read(), ids.clone()).await?.len() < ids.len() {
-        return Err(Error::NotFound("user"));
-    }
-    let mut watch = cx.handles().bus.watch(ids).await?;
-    Ok(stream! {
-        for presence in watch.all() {
-            yield presence;
-        }
-        let mut next = Instant::now();
-        loop {
-            watch.changed().await;
-            tokio::time::sleep_until(next).await;
-            for presence in watch.changes(BUDGET) {
-                yield presence;
-            }
-            next = Instant::now() + TICK;
-        }
-    })
 }

@@ -151,7 +151,20 @@ pub(crate) async fn count_guarded(
     guarded: Guarded,
     identifier: Option<&str>,
 ) -> Result<Attempt> {
-    if !cx.handles().rates.is_on {
+    count_guarded_times(cx, guarded, identifier, 1).await
+}
+
+/// Counts so many times, as [`count_guarded`]: all of them or none.
+///
+/// # Errors
+/// [`crate::Error::RateLimited`] when it is too often; nothing is counted then.
+pub(crate) async fn count_guarded_times(
+    cx: &Cx,
+    guarded: Guarded,
+    identifier: Option<&str>,
+    times: u32,
+) -> Result<Attempt> {
+    if !cx.handles().rates.is_on || times == 0 {
         return Ok(Attempt::default());
     }
     let payer = cx.payer();
@@ -165,7 +178,7 @@ pub(crate) async fn count_guarded(
                 payer.key(per).map(|key| key.to_string())
             }
         };
-        Some(Counted::new(rate, &whose?))
+        Some(Counted::new(rate, &whose?, times))
     });
     let attempt = Attempt(counted.collect());
     cx.write(move |tx| {

@@ -22,21 +22,22 @@ const BATCH: u64 = 1_000;
 pub(super) struct Counted {
     rate: &'static Rate,
     key: Vec<u8>,
+    times: u32,
 }
 
 impl Counted {
     /// Of `whose`, which is kept as a hash: nobody is to read from these rows who tried what.
-    pub(super) fn new(rate: &'static Rate, whose: &str) -> Self {
+    pub(super) fn new(rate: &'static Rate, whose: &str, times: u32) -> Self {
         let name = rate.name();
         let key = Sha256::digest(format!("{name}:{whose}")).to_vec();
-        Self { rate, key }
+        Self { rate, key, times }
     }
 
-    /// Counts it once, in one statement: nobody gets between looking and counting.
+    /// Counts it, in one statement: nobody gets between looking and counting.
     pub(super) async fn take(&self, tx: &Tx) -> Result<()> {
-        let Rate { each, .. } = *self.rate;
+        let each = self.rate.each * self.times;
         let now = tx.now();
-        // The latest that leaves room for one more.
+        // The latest that leaves room for so many more.
         let latest = now.plus(self.rate.whole()).minus(each);
         let row = rate::ActiveModel {
             key: Set(self.key.clone()),
@@ -64,9 +65,9 @@ impl Counted {
         })
     }
 
-    /// Takes back one time.
+    /// Takes it back.
     pub(super) async fn give_back(&self, tx: &Tx) -> Result<()> {
-        let each = millis(self.rate.each);
+        let each = millis(self.rate.each * self.times);
         rate::Entity::update_many()
             .col_expr(Column::PaidUntil, Expr::col(Column::PaidUntil).sub(each))
             .filter(Column::Key.eq(self.key.clone()))
@@ -82,7 +83,7 @@ fn millis(time: Duration) -> i64 {
 
 /// Clears away what is paid off, until the node stops.
 pub(crate) async fn keep_clearing(domain: Domain) {
-    upkeep::keep_clearing(domain, "rates", clear_some).await;
+    upkeep::keep_doing(domain, "clearing rates away", clear_some).await;
 }
 
 fn clear_some(cx: &Cx) -> BoxFuture<'_, Result<Found>> {
@@ -129,7 +130,7 @@ mod tests {
         let counted = cx.write(move |tx| {
             Box::pin(async move {
                 for whose in &whose {
-                    Counted::new(rate, whose).take(tx).await?;
+                    Counted::new(rate, whose, 1).take(tx).await?;
                 }
                 Ok(())
             })

@@ -30,6 +30,8 @@ pub(crate) enum Guarded {
     Code,
     /// A one-time code that is wrong.
     WrongCode,
+    /// A phone number in an address book that is given.
+    Number,
 }
 
 /// Either.
@@ -84,7 +86,7 @@ const fn rate(what: What, per: Per, burst: u32, each_ms: u64, why: &'static str)
 
 /// All there are. Of those of one action the narrowest comes first: what that refuses is not
 /// counted for the others.
-pub(super) static TABLE: [Rate; 14] = [
+pub(super) static TABLE: [Rate; 15] = [
     action(
         Action::Request,
         Per::Session,
@@ -183,6 +185,13 @@ pub(super) static TABLE: [Rate; 14] = [
         10_000,
         "As for passwords; here a guess is for one of a few codes that are open",
     ),
+    guarded(
+        Guarded::Number,
+        Per::User,
+        20_000,
+        5_000,
+        "The largest address book, whole, from each of four devices; who tries all numbers of a country for people is at 17,280 a day",
+    ),
 ];
 
 impl Rate {
@@ -209,6 +218,7 @@ impl What {
             Self::Guarded(Guarded::Register) => "register",
             Self::Guarded(Guarded::Code) => "code",
             Self::Guarded(Guarded::WrongCode) => "wrong-code",
+            Self::Guarded(Guarded::Number) => "number",
         }
     }
 
@@ -223,6 +233,7 @@ impl What {
             Self::Guarded(Guarded::Register) => "Registrations",
             Self::Guarded(Guarded::Code) => "One-time codes",
             Self::Guarded(Guarded::WrongCode) => "Wrong one-time codes",
+            Self::Guarded(Guarded::Number) => "Phone numbers of contacts",
         }
     }
 }

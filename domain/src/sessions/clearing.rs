@@ -27,7 +27,10 @@ const ROWS: u64 = 512;
 
 /// Clears away until the node stops.
 pub(crate) async fn keep_clearing(domain: Domain) {
-    upkeep::keep_clearing(domain, "sessions", |cx| clear_some(cx).boxed()).await;
+    upkeep::keep_doing(domain, "clearing sessions away", |cx| {
+        clear_some(cx).boxed()
+    })
+    .await;
 }
 
 async fn clear_some(cx: &Cx) -> Result<Found> {

@@ -1183,6 +1183,136 @@ mutation TakeTheKeyBack($input: RevokeApiKeyInput!) {
     ok
   }
 }
+`},{file:"60-find-people.graphql",text:`# Title: Bob finds Ann
+# By the beginning of a word of the name or of the username, or by the whole e-mail address or
+# phone number. Case and accents make no difference.
+# as: bob
+# variables: {"query": "ann"}
+
+query FindPeople($query: String!) {
+  users(query: $query, first: 20) {
+    nodes {
+      id
+      displayName
+      username
+      avatarUrl
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
+  }
+}
+`},{file:"61-bob-knows-ann.graphql",text:`# Title: Bob adds Ann to his contacts
+# Under a name of his own, if he likes. Ann is not told.
+# as: bob
+# variables: {"input": {"userId": "{{annId}}", "name": "Ann from work"}}
+
+mutation AddContact($input: AddContactInput!) {
+  addContact(input: $input) {
+    contact {
+      name
+      user {
+        displayName
+      }
+    }
+  }
+}
+`},{file:"62-sync-contacts.graphql",text:`# Title: Bob's address book
+# Up to 5,000 numbers, as they were typed. Who has one of them and wishes to be found by it becomes
+# a contact; of the other numbers nothing is kept.
+# as: bob
+# variables: {"input": {"contacts": [{"phone": "+49 (0)30 1234-5678", "name": "Dentist"}, {"phone": "no number"}]}}
+
+mutation SyncContacts($input: SyncContactsInput!) {
+  syncContacts(input: $input) {
+    matches {
+      phone
+      name
+      user {
+        id
+        displayName
+      }
+    }
+    numberCount
+    unreadableCount
+  }
+}
+`},{file:"63-bobs-contacts.graphql",text:`# Title: Bob's contacts
+# By name. Those he has hidden come with \`includeHidden\`.
+# as: bob
+
+query BobsContacts {
+  viewer {
+    contacts(first: 20, includeHidden: true) {
+      nodes {
+        name
+        isHidden
+        user {
+          id
+          displayName
+          presence {
+            state
+            lastSeenAt
+          }
+        }
+      }
+      pageInfo {
+        hasNextPage
+        endCursor
+      }
+    }
+  }
+}
+`},{file:"64-hide-a-contact.graphql",text:`# Title: Bob hides Ann in his list
+# Or gives her another name. \`removeContact\` forgets her.
+# as: bob
+# variables: {"input": {"userId": "{{annId}}", "isHidden": true}}
+
+mutation HideContact($input: UpdateContactInput!) {
+  updateContact(input: $input) {
+    contact {
+      name
+      isHidden
+    }
+  }
+}
+`},{file:"65-ann-closes-up.graphql",text:`# Title: Ann chooses who sees what
+# Everything is open to EVERYONE at first. What she hides disappears for others within a second, also
+# from streams that are open.
+# as: ann
+# variables: {"input": {"foundByPhone": "CONTACTS", "lastSeen": "CONTACTS", "avatar": "NOBODY"}}
+
+mutation ChooseWhoSeesWhat($input: UpdatePrivacyInput!) {
+  updatePrivacy(input: $input) {
+    viewer {
+      privacy {
+        foundByEmail
+        foundByPhone
+        lastSeen
+        avatar
+        chatsFrom
+      }
+    }
+  }
+}
+`},{file:"66-what-bob-sees.graphql",text:`# Title: What Bob sees of Ann now
+# Neither her picture nor when she was last there, unless she adds him to her contacts.
+# as: bob
+# variables: {"id": "{{annId}}"}
+
+query WhatBobSees($id: ID!) {
+  node(id: $id) {
+    ... on User {
+      displayName
+      avatarUrl
+      presence {
+        state
+        lastSeenAt
+      }
+    }
+  }
+}
 `}];var U2=Poe.map(({file:e,text:t})=>Ewe(e,t)),Voe=()=>({values:{run:Math.random().toString(36).slice(2,8)},done:[]}),Bv=Fv("examples",Voe());function Boe(){Bv.set(Voe())}function y9(e){return U2.find(t=>t.operationName===e)}function zoe({number:e,title:t,explanation:n,operation:r}){return`# ${e} ${t}
 #
 # ${n.join(" ")}

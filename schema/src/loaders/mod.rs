@@ -6,11 +6,14 @@
 //!
 //! 1. [`gathering`] brings together what is asked for at the same time.
 //! 2. [`sources`] says how each relation is fetched.
+//! 3. Most relations are the same for whoever looks. Where one is not, the loaders remember it: the
+//!    answer is nobody else's ([`Loaders::are_for_all`]).
 
 mod gathering;
 mod sources;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use backchannel_domain::calls::Call;
 use backchannel_domain::conversations::Conversation;
@@ -25,13 +28,17 @@ use backchannel_domain::{CallId, ConversationId, Cx, Error, MessageId, Result, S
 use self::gathering::Lazy;
 use self::sources::{
     Calls, Conversations, DeliveredHere, MemberCounts, MemberPages, Members, MessagePages,
-    Messages, Presences, SeenByCounts, SeenByPages, Sessions, ShownReads, UnreadCounts, Users,
+    Messages, Presences, SeenByCounts, SeenByPages, Sessions, ShownReads, Ties, UnreadCounts,
+    Users,
 };
 
 /// The loaders of a scope.
 pub(crate) struct Loaders {
     cx: Cx,
+    /// Something was loaded of which others may see something else.
+    is_selective: AtomicBool,
     users: Lazy<Users>,
+    ties: Lazy<Ties>,
     presences: Lazy<Presences>,
     conversations: Lazy<Conversations>,
     unread_counts: Lazy<UnreadCounts>,
@@ -52,7 +59,9 @@ impl Loaders {
     pub(crate) fn new(cx: Cx) -> Self {
         Self {
             cx,
+            is_selective: AtomicBool::new(false),
             users: Lazy::default(),
+            ties: Lazy::default(),
             presences: Lazy::default(),
             conversations: Lazy::default(),
             unread_counts: Lazy::default(),
@@ -67,6 +76,17 @@ impl Loaders {
             message_pages: Lazy::default(),
             calls: Lazy::default(),
             sessions: Lazy::default(),
+        }
+    }
+
+    /// Whether everybody who may see what was loaded sees the same of it.
+    pub(crate) fn are_for_all(&self) -> bool {
+        !self.is_selective.load(Ordering::Relaxed)
+    }
+
+    fn note(&self, is_selective: bool) {
+        if is_selective {
+            self.is_selective.store(true, Ordering::Relaxed);
         }
     }
 
@@ -90,11 +110,23 @@ impl Loaders {
         self.users.load(&self.cx, id).await
     }
 
+    /// A user's picture, as far as the actor sees it.
+    pub(crate) async fn avatar<'u>(&self, user: &'u User) -> Result<Option<&'u str>> {
+        self.note(user.is_selective);
+        let tie = if user.is_selective {
+            self.ties.load(&self.cx, user.id).await?
+        } else {
+            None
+        };
+        Ok(tie.unwrap_or_default().avatar_of(user))
+    }
+
+    /// A user's presence, as far as the actor sees it.
     pub(crate) async fn presence(&self, id: UserId) -> Result<Presence> {
-        self.presences
-            .load(&self.cx, id)
-            .await?
-            .ok_or(Error::NotFound("user"))
+        let seen = self.presences.load(&self.cx, id).await?;
+        let seen = seen.ok_or(Error::NotFound("user"))?;
+        self.note(seen.is_selective);
+        Ok(seen.presence)
     }
 
     /// A conversation the actor is in.
@@ -171,11 +203,10 @@ impl Loaders {
         id: ConversationId,
         request: PageRequest<i64>,
     ) -> Result<Arc<MessagePage>> {
-        Ok(self
-            .message_pages
-            .load(&self.cx, (request, id))
-            .await?
-            .unwrap_or_default())
+        let page = self.message_pages.load(&self.cx, (request, id)).await?;
+        let page = page.unwrap_or_default();
+        self.note(page.is_selective);
+        Ok(page)
     }
 
     /// A call of a conversation the actor is in.

@@ -9,9 +9,10 @@ use backchannel_domain::conversations::{self, Conversation};
 use backchannel_domain::members::{self, JoinPosition, Member};
 use backchannel_domain::messages::{self, Message, MessagePage};
 use backchannel_domain::page::{Page, PageRequest};
-use backchannel_domain::presence::{self, Presence};
+use backchannel_domain::presence::{self, Seen};
 use backchannel_domain::receipts;
 use backchannel_domain::sessions::{self, Session};
+use backchannel_domain::ties::{self, Tie};
 use backchannel_domain::users::{self, User};
 use backchannel_domain::{CallId, ConversationId, Cx, MessageId, Result, SessionId, UserId};
 
@@ -28,13 +29,24 @@ impl Source for Users {
     }
 }
 
+pub(super) struct Ties;
+
+impl Source for Ties {
+    type Key = UserId;
+    type Value = Tie;
+
+    async fn fetch(cx: &Cx, keys: &[UserId]) -> Result<HashMap<UserId, Tie>> {
+        ties::of_actor(cx, keys).await
+    }
+}
+
 pub(super) struct Presences;
 
 impl Source for Presences {
     type Key = UserId;
-    type Value = Presence;
+    type Value = Seen;
 
-    async fn fetch(cx: &Cx, keys: &[UserId]) -> Result<HashMap<UserId, Presence>> {
+    async fn fetch(cx: &Cx, keys: &[UserId]) -> Result<HashMap<UserId, Seen>> {
         presence::find_many(cx, keys).await
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::audit::LOG as AUDIT;
 use crate::bots::{CREATE_KEY, KEYS, REVOKE_KEY, makes_bot};
+use crate::contacts;
 use crate::presence::WATCH;
 use crate::profiles;
 use crate::sessions::{RENAME, REVOKE, session_ids};
@@ -52,6 +53,7 @@ on_both! {
                 _ => vec![&ann.id, &bob.id, &bot.id],
             };
             let of_people = [
+                "AddContactInput.userId",
                 "CreateConversationInput.memberIds",
                 "AddMembersInput.userIds",
                 "Subscription.presenceChanged.userIds",
@@ -238,6 +240,13 @@ fn probes(scene: &Scene, own: &Room) -> Vec<Probe> {
             input(json!({ "messageId": "$" })),
         ),
     ];
+    for (of, query) in [
+        ("AddContactInput.userId", contacts::ADD),
+        ("UpdateContactInput.userId", contacts::CHANGE),
+        ("RemoveContactInput.userId", contacts::REMOVE),
+    ] {
+        probes.push(probe(of, "usr_", query, input(json!({ "userId": "$" }))));
+    }
     for (of, query) in [
         ("AnswerCallInput.callId", ANSWER),
         ("DeclineCallInput.callId", DECLINE),

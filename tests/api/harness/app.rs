@@ -191,6 +191,11 @@ impl App {
         Person::register(&self.node(), name).await
     }
 
+    /// Somebody who has a phone number too.
+    pub(crate) async fn person_with_phone(&self, name: &str, phone: &str) -> Person {
+        Person::register_with(&self.node(), name, Some(phone)).await
+    }
+
     /// Where people are on.
     pub(crate) fn node(&self) -> Node {
         Node {

@@ -68,11 +68,17 @@ pub(crate) struct Sent {
 
 impl Person {
     pub(crate) async fn register(node: &Node, name: &str) -> Self {
+        Self::register_with(node, name, None).await
+    }
+
+    /// Somebody who has a phone number, perhaps.
+    pub(crate) async fn register_with(node: &Node, name: &str, phone: Option<&str>) -> Self {
         let email = format!("{}@example.com", name.to_lowercase().replace(' ', "."));
         let query = "mutation($input: RegisterInput!) {
             register(input: $input) { accessToken refreshToken viewer { user { id } } }
         }";
-        let input = json!({ "email": email, "password": PASSWORD, "displayName": name });
+        let input =
+            json!({ "email": email, "phone": phone, "password": PASSWORD, "displayName": name });
         let body = json!({ "query": query, "variables": { "input": input } });
         let answer = node.http.post(&node.endpoint, None, &body).await.json();
         let session = &answer["data"]["register"];

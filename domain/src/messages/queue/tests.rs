@@ -32,6 +32,8 @@ fn waiting(conversation: u128) -> Waiting {
         chats_from: Audience::Everyone,
         owner_id: None,
         is_operator: false,
+        is_selective: false,
+        is_listed: true,
         stamp: 0,
     };
     let id = ConversationId(Uuid::from_u128(conversation));
