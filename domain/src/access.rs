@@ -130,11 +130,13 @@ impl Membership {
 
     /// Whether the actor may send messages.
     pub(crate) fn may_send(&self) -> Result<()> {
+        is_open(&self.conversation)?;
         may_send(self.conversation.kind, self.member.role)
     }
 
     /// Whether the actor may start a call.
     pub(crate) fn may_call(&self) -> Result<()> {
+        is_open(&self.conversation)?;
         match self.conversation.kind {
             ConversationKind::Direct => Ok(()),
             ConversationKind::Group | ConversationKind::Channel | ConversationKind::Room => Err(
@@ -145,6 +147,7 @@ impl Membership {
 
     /// Whether the actor may edit what `sender` sent.
     pub(crate) fn may_edit(&self, sender: Option<UserId>) -> Result<()> {
+        is_open(&self.conversation)?;
         if sender == Some(self.member.user_id) {
             Ok(())
         } else {
@@ -193,8 +196,21 @@ WHERE m."conversation_id" = w."conversation_id" AND m."user_id" = w."user_id" AN
     )
 }
 
+/// The conversation is blocked by one of the two. The same words for both, and for whoever is
+/// closed: nobody is to learn of a block.
+pub(crate) const CLOSED: Error = Error::Forbidden("nothing can be sent to this user now");
+
+/// Whether nobody has closed it.
+fn is_open(conversation: &Conversation) -> Result<()> {
+    if conversation.is_blocked {
+        return Err(CLOSED);
+    }
+    Ok(())
+}
+
 /// Whether members of this role may send messages to a conversation of this kind. It is decided
-/// by nothing else, so that a statement can decide it too; see [`senders`].
+/// by nothing else but whether it [`is_open`], so that a statement can decide it too; see
+/// [`senders`].
 pub(crate) fn may_send(kind: ConversationKind, role: Role) -> Result<()> {
     if kind == ConversationKind::Channel && role == Role::Member {
         return Err(Error::Forbidden("only owners and admins send to a channel"));

@@ -1,5 +1,7 @@
 //! Conversations: making, finding and listing them.
 
+mod direct;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -19,8 +21,9 @@ use crate::db::in_list;
 use crate::error::is_unique_violation;
 use crate::members::{self, Role};
 use crate::page::{End, Page, PageRequest};
-use crate::{Cx, Error, Result, limits, users};
+use crate::{Cx, Error, Result, blocks, limits, users};
 
+pub(crate) use self::direct::Pair;
 pub use backchannel_entities::conversation::{Kind as ConversationKind, Model as Conversation};
 
 /// A conversation to make, checked.
@@ -69,7 +72,9 @@ impl NewConversation {
 ///
 /// # Errors
 /// [`Error::NotFound`] when a member does not exist; [`Error::BadInput`] unless a direct
-/// conversation names one other user; [`Error::Conflict`] for a slug that is taken.
+/// conversation names one other user; [`Error::Forbidden`] when that one must be asked first, or
+/// when one of the members and the actor block each other; [`Error::Conflict`] for a slug that is
+/// taken.
 pub async fn create(cx: &Cx, new: NewConversation) -> Result<Conversation> {
     let owner = cx.signed_in()?.user.id;
     let NewConversation {
@@ -79,63 +84,65 @@ pub async fn create(cx: &Cx, new: NewConversation) -> Result<Conversation> {
         slug,
     } = new;
     members.retain(|id| *id != owner);
-    let direct_key = match (kind, members.as_slice()) {
-        (ConversationKind::Direct, [other]) => Some(direct_key(owner, *other)),
-        (ConversationKind::Direct, _) => {
-            return Err(Error::bad_input(
+    if kind == ConversationKind::Direct {
+        return match members.as_slice() {
+            [other] => direct::open(cx, *other).await,
+            _ => Err(Error::bad_input(
                 "memberIds",
                 "a direct conversation names one other user",
-            ));
-        }
-        (ConversationKind::Group | ConversationKind::Channel | ConversationKind::Room, _) => None,
-    };
-    if let Some(key) = &direct_key
-        && let Some(existing) = find_direct(cx, key).await?
-    {
-        return Ok(existing);
+            )),
+        };
     }
-    let found_key = direct_key.clone();
-    let made = cx
-        .write_in(Scope::Conversations, move |tx| {
-            Box::pin(async move {
-                users::require_all(tx, &members).await?;
-                let now = tx.now();
-                let row = conversation::ActiveModel {
-                    id: Set(ConversationId(new_id())),
-                    kind: Set(kind),
-                    title: Set(title),
-                    slug: Set(slug),
-                    direct_key: Set(direct_key),
-                    created_by: Set(owner),
-                    created_at: Set(now),
-                    last_seq: Set(0),
-                    last_active_at: Set(now),
-                    stamp: Set(tx.stamp().await?),
-                    members_seq: Set(0),
-                };
-                let conversation = row.insert(&tx.db).await.map_err(taken)?;
-                found(tx, &conversation, owner, &members).await?;
-                Ok(conversation)
-            })
+    cx.write_in(Scope::Conversations, move |tx| {
+        Box::pin(async move {
+            users::require_all(tx, &members).await?;
+            blocks::require_none(tx, owner, &members).await?;
+            let founding = Founding {
+                id: ConversationId(new_id()),
+                kind,
+                title,
+                slug,
+                direct_key: None,
+            };
+            make(tx, founding, owner, &members).await
         })
-        .await;
-    match (made, found_key) {
-        // Another request, perhaps the other member's, made it in the meantime.
-        (Err(Error::Conflict { .. }), Some(key)) => find_direct(cx, &key)
-            .await?
-            .ok_or(Error::NotFound("conversation")),
-        (made, _) => made,
-    }
+    })
+    .await
 }
 
-/// A pair's key, the same whoever asks.
-fn direct_key(one: UserId, other: UserId) -> String {
-    let (smaller, greater) = if one < other {
-        (one, other)
-    } else {
-        (other, one)
+/// What a conversation is from its first moment.
+struct Founding {
+    id: ConversationId,
+    kind: ConversationKind,
+    title: Option<String>,
+    slug: Option<String>,
+    direct_key: Option<String>,
+}
+
+async fn make(
+    tx: &mut Tx,
+    founding: Founding,
+    owner: UserId,
+    others: &[UserId],
+) -> Result<Conversation> {
+    let now = tx.now();
+    let row = conversation::ActiveModel {
+        id: Set(founding.id),
+        kind: Set(founding.kind),
+        title: Set(founding.title),
+        slug: Set(founding.slug),
+        direct_key: Set(founding.direct_key),
+        created_by: Set(owner),
+        created_at: Set(now),
+        last_seq: Set(0),
+        last_active_at: Set(now),
+        stamp: Set(tx.stamp().await?),
+        members_seq: Set(0),
+        is_blocked: Set(false),
     };
-    format!("{smaller}:{greater}")
+    let conversation = row.insert(&tx.db).await.map_err(taken)?;
+    found(tx, &conversation, owner, others).await?;
+    Ok(conversation)
 }
 
 fn taken(error: DbErr) -> Error {
@@ -147,14 +154,6 @@ fn taken(error: DbErr) -> Error {
     } else {
         error.into()
     }
-}
-
-async fn find_direct(cx: &Cx, key: &str) -> Result<Option<Conversation>> {
-    let existing = conversation::Entity::find()
-        .filter(conversation::Column::DirectKey.eq(key))
-        .one(cx.read())
-        .await?;
-    Ok(existing)
 }
 
 /// Adds the founding members. They join with the conversation itself, not by events.

@@ -28,6 +28,8 @@ use crate::phones::Region;
 use crate::presence::{self, Devices};
 use crate::proofs::Proofs;
 use crate::rates::{self, Rates};
+use crate::reports;
+use crate::requests;
 use crate::sessions::{self, SignedIn, Uses};
 use crate::tokens::AccessTokens;
 use crate::users::User;
@@ -154,6 +156,8 @@ impl Domain {
         tokio::spawn(as_upkeep(sessions::keep_clearing(domain.clone())));
         tokio::spawn(as_upkeep(codes::keep_clearing(domain.clone())));
         tokio::spawn(as_upkeep(directory::keep_listing(domain.clone())));
+        tokio::spawn(as_upkeep(requests::keep_clearing(domain.clone())));
+        tokio::spawn(as_upkeep(reports::keep_clearing(domain.clone())));
         let nobody = domain.anonymous(Unauthenticated::NoToken);
         tokio::spawn(as_upkeep(calls::run(nobody)));
         rates::start(&domain)?;

@@ -22,6 +22,7 @@
 pub mod access;
 pub mod admission;
 pub mod audit;
+pub mod blocks;
 pub mod bots;
 pub mod bus;
 pub mod calls;
@@ -52,6 +53,8 @@ mod proofs;
 pub mod rates;
 pub mod receipts;
 mod recent;
+pub mod reports;
+pub mod requests;
 pub mod sessions;
 mod stamps;
 pub mod ties;
@@ -61,7 +64,7 @@ mod upkeep;
 pub mod users;
 
 pub use backchannel_entities::{
-    CallId, CodeId, ConversationId, MessageId, SessionId, Timestamp, UserId,
+    CallId, ChatRequestId, CodeId, ConversationId, MessageId, SessionId, Timestamp, UserId,
 };
 pub use cx::{Cx, Domain, Settings};
 pub use db::{Plan, RanFor, StatementLog};

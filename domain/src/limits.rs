@@ -12,6 +12,8 @@ pub const USER_AGENT_CHARS: usize = 256;
 pub const PRESENCE_TEXT_CHARS: usize = 140;
 /// Longest bio, in characters.
 pub const BIO_CHARS: usize = 500;
+/// Longest comment to a report, in characters.
+pub const COMMENT_CHARS: usize = 1_000;
 /// Fewest and most characters of a username.
 pub const USERNAME_CHARS: std::ops::RangeInclusive<usize> = 3..=32;
 /// Longest URL, in bytes.
@@ -97,6 +99,19 @@ pub(crate) fn presence_text(field: &'static str, value: &str) -> Result<Option<S
     if value.chars().any(char::is_control) {
         let message = "must not contain control characters";
         return Err(Error::bad_input(field, message));
+    }
+    Ok(Some(value.to_owned()).filter(|value| !value.is_empty()))
+}
+
+/// What is said to a report: trimmed, at most [`COMMENT_CHARS`]; blank is none.
+pub(crate) fn comment(field: &'static str, value: &str) -> Result<Option<String>> {
+    let value = value.trim();
+    if value.chars().count() > COMMENT_CHARS {
+        let message = format!("must have at most {COMMENT_CHARS} characters");
+        return Err(Error::bad_input(field, message));
+    }
+    if value.contains('\0') {
+        return Err(Error::bad_input(field, "must not contain NUL"));
     }
     Ok(Some(value.to_owned()).filter(|value| !value.is_empty()))
 }

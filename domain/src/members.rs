@@ -19,7 +19,7 @@ use crate::db::{in_list, page_of_each};
 use crate::event::{Event, EventKind};
 use crate::page::{End, Page, PageRequest};
 use crate::users::User;
-use crate::{Cx, Error, Result, limits, users};
+use crate::{Cx, Error, Result, blocks, limits, users};
 
 pub use backchannel_entities::member::{Model as Member, Role};
 
@@ -43,6 +43,8 @@ pub(crate) fn row(
         delivered_seq: Set(joined_seq),
         read_seq: Set(joined_seq),
         marked_at: Set(Timestamp(0)),
+        held_delivered_seq: Set(None),
+        held_read_seq: Set(None),
         stamp: Set(stamp),
     }
 }
@@ -52,7 +54,8 @@ pub(crate) fn row(
 ///
 /// # Errors
 /// [`Error::NotFound`] when the conversation or a user does not exist for the actor;
-/// [`Error::Forbidden`] when the actor may not add members.
+/// [`Error::Forbidden`] when the actor may not add members, or one of them and the actor block
+/// each other.
 pub async fn add(cx: &Cx, id: ConversationId, user_ids: Vec<UserId>) -> Result<Conversation> {
     let actor = Arc::clone(&cx.signed_in()?.user);
     let user_ids = limits::ids("userIds", user_ids)?;
@@ -73,6 +76,7 @@ pub async fn add(cx: &Cx, id: ConversationId, user_ids: Vec<UserId>) -> Result<C
             if joining.is_empty() {
                 return Ok(membership.conversation);
             }
+            blocks::require_none(tx, actor.id, &joining).await?;
             join(tx, id, &actor, joining, &users).await
         })
     })

@@ -220,7 +220,12 @@ async fn next_change(mut following: FollowingUser) -> (UserId, FollowingUser) {
             Ok(UserNotice::Settings) | Err(RecvError::Lagged(_)) => {
                 return (following.id, following);
             }
-            Ok(UserNotice::Memberships | UserNotice::Presence(_) | UserNotice::Calls) => {}
+            Ok(
+                UserNotice::Memberships
+                | UserNotice::Presence(_)
+                | UserNotice::Calls
+                | UserNotice::Requests,
+            ) => {}
             // The node stops.
             Err(RecvError::Closed) => std::future::pending().await,
         }

@@ -1,17 +1,22 @@
 //! Who is typing. A signal: never stored, and what is lost of it is wrong for a few seconds.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_stream::stream;
 use backchannel_entities::{ConversationId, UserId};
 use futures_util::Stream;
+use tokio::sync::broadcast::error::RecvError;
 
 use crate::access::Membership;
 use crate::bots::Scope;
-use crate::bus::{FollowingTyping, TypingNotice, Typist};
+use crate::bus::{FollowingTyping, TypingNotice, Typist, UserNotice};
 use crate::feed::Viewpoint;
 use crate::rates::{self, Action};
-use crate::{Cx, Result};
+use crate::{Cx, Result, blocks};
+
+/// Pause before the database is asked again after it failed.
+const RETRY: Duration = Duration::from_millis(500);
 
 /// Whether a member is typing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,8 +58,8 @@ pub async fn set(cx: &Cx, id: ConversationId, typing: Typing) -> Result<()> {
     Ok(())
 }
 
-/// Who types in a conversation, then who starts and who stops. Ends when the viewer is
-/// removed.
+/// Who types in a conversation, then who starts and who stops; in a blocked one, nobody. Ends when
+/// the viewer is removed.
 ///
 /// # Errors
 /// [`crate::Error::NotFound`] to anyone but members.
@@ -66,8 +71,9 @@ pub async fn changes(
     Membership::prove(cx, id).await?;
     let bus = &cx.handles().bus;
     let mut following = bus.follow_typing(id).await?;
+    let mut settings = bus.follow_user(viewer).await;
     // Once more now that nothing can be missed: no removal falls between the two.
-    Membership::prove(cx, id).await?;
+    let mut is_blocked = Membership::prove(cx, id).await?.conversation.is_blocked;
     let view = Viewpoint {
         cx: cx.clone(),
         viewer,
@@ -86,21 +92,51 @@ pub async fn changes(
                     if view.is_over_after(next).await {
                         return;
                     }
+                    // Whatever comes next of the events is taken before who types is looked at.
+                    continue;
                 }
+                notice = settings.notices.recv() => match notice {
+                    Ok(UserNotice::Settings) | Err(RecvError::Lagged(_)) => {
+                        is_blocked = Box::pin(is_blocked_now(&view)).await;
+                        typing.mark_changed();
+                        continue;
+                    }
+                    Ok(
+                        UserNotice::Memberships
+                        | UserNotice::Presence(_)
+                        | UserNotice::Calls
+                        | UserNotice::Requests,
+                    ) => continue,
+                    Err(RecvError::Closed) => return,
+                },
                 changed = typing.changed() => {
                     if changed.is_err() {
                         return;
                     }
-                    let now = typing.borrow_and_update().clone();
-                    for typist in told.iter().filter(|typist| !typist.is_among(&now)) {
-                        yield Arc::clone(&typist.stops);
-                    }
-                    for typist in now.iter().filter(|typist| !typist.is_among(&told)) {
-                        yield Arc::clone(&typist.starts);
-                    }
-                    told = now;
                 }
             }
+            let mut now = typing.borrow_and_update().clone();
+            if is_blocked {
+                now.clear();
+            }
+            for typist in told.iter().filter(|typist| !typist.is_among(&now)) {
+                yield Arc::clone(&typist.stops);
+            }
+            for typist in now.iter().filter(|typist| !typist.is_among(&told)) {
+                yield Arc::clone(&typist.starts);
+            }
+            told = now;
         }
     })
+}
+
+/// Waits for the database while it fails.
+async fn is_blocked_now(view: &Viewpoint) -> bool {
+    loop {
+        match blocks::closes(&view.cx, view.id).await {
+            Ok(is_blocked) => return is_blocked,
+            Err(error) => tracing::warn!(%error, "reading a conversation failed; trying again"),
+        }
+        tokio::time::sleep(RETRY).await;
+    }
 }

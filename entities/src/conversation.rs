@@ -47,6 +47,8 @@ pub struct Model {
     /// Position of the newest event that changed who is a member or what members may do; 0
     /// while there is none.
     pub members_seq: i64,
+    /// Whether one of the two members of a direct conversation blocks the other: nothing passes.
+    pub is_blocked: bool,
 }
 
 /// None is needed from this side.

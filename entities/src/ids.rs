@@ -54,6 +54,14 @@ id! {
     NodeId
 }
 id! {
+    /// A request for a direct conversation; of one that was accepted, also the key of the conversation.
+    ChatRequestId
+}
+id! {
+    /// A report.
+    ReportId
+}
+id! {
     /// A request for a one-time code.
     CodeId
 }

@@ -12,6 +12,7 @@ pub mod block;
 pub mod call;
 pub mod call_party;
 pub mod call_signal;
+pub mod chat_request;
 pub mod code;
 pub mod contact;
 pub mod conversation;
@@ -27,10 +28,13 @@ pub mod preference;
 pub mod presence;
 pub mod rate;
 pub mod refresh_token;
+pub mod report;
 pub mod session;
 mod timestamp;
 pub mod user;
 pub mod user_term;
 
-pub use ids::{CallId, CodeId, ConversationId, MessageId, NodeId, SessionId, UserId};
+pub use ids::{
+    CallId, ChatRequestId, CodeId, ConversationId, MessageId, NodeId, ReportId, SessionId, UserId,
+};
 pub use timestamp::Timestamp;

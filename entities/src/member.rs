@@ -43,6 +43,10 @@ pub struct Model {
     pub read_seq: i64,
     /// When one of the two last moved by a mark.
     pub marked_at: Timestamp,
+    /// While the conversation is blocked: what the other is shown of `delivered_seq`.
+    pub held_delivered_seq: Option<i64>,
+    /// The same of `read_seq`.
+    pub held_read_seq: Option<i64>,
     /// Where the last change of membership stands in the order of commits.
     pub stamp: i64,
 }

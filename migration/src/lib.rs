@@ -20,6 +20,7 @@ mod m20261120_000009_profiles;
 mod m20261121_000010_codes;
 mod m20261121_000011_ties;
 mod m20261121_000013_people;
+mod m20261121_000014_requests;
 mod m20261121_000015_audit;
 mod m20261121_000016_bots;
 
@@ -42,6 +43,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000010_codes::Migration),
             Box::new(m20261121_000011_ties::Migration),
             Box::new(m20261121_000013_people::Migration),
+            Box::new(m20261121_000014_requests::Migration),
             Box::new(m20261121_000015_audit::Migration),
             Box::new(m20261121_000016_bots::Migration),
         ]

@@ -8,11 +8,13 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
 use crate::audit::AuditEntry;
+use crate::blocks::BlockedUser;
 use crate::calls::Call;
 use crate::contacts::Contact;
 use crate::conversations::Conversation;
 use crate::error::Result;
 use crate::messages::Message;
+use crate::requests::ChatRequest;
 use crate::scalars::Cursor;
 use crate::sessions::Session;
 use crate::users::User;
@@ -33,7 +35,9 @@ pub(crate) struct PageInfo {
 /// A page of a list.
 #[derive(SimpleObject)]
 #[graphql(concrete(name = "AuditEntryConnection", params(AuditEntry)))]
+#[graphql(concrete(name = "BlockedUserConnection", params(BlockedUser)))]
 #[graphql(concrete(name = "CallConnection", params(Call)))]
+#[graphql(concrete(name = "ChatRequestConnection", params(ChatRequest)))]
 #[graphql(concrete(name = "ContactConnection", params(Contact)))]
 #[graphql(concrete(name = "ConversationConnection", params(Conversation)))]
 #[graphql(concrete(name = "SessionConnection", params(Session)))]
@@ -53,7 +57,9 @@ where
 /// An item of a list, and where it stands.
 #[derive(SimpleObject)]
 #[graphql(concrete(name = "AuditEntryEdge", params(AuditEntry)))]
+#[graphql(concrete(name = "BlockedUserEdge", params(BlockedUser)))]
 #[graphql(concrete(name = "CallEdge", params(Call)))]
+#[graphql(concrete(name = "ChatRequestEdge", params(ChatRequest)))]
 #[graphql(concrete(name = "ContactEdge", params(Contact)))]
 #[graphql(concrete(name = "ConversationEdge", params(Conversation)))]
 #[graphql(concrete(name = "MemberEdge", params(crate::members::Member)))]
@@ -147,6 +153,8 @@ pub(crate) enum List {
     Audit = 7,
     Users = 8,
     Contacts = 9,
+    ChatRequests = 10,
+    Blocks = 11,
 }
 
 fn encode(list: List, position: &[u8]) -> String {

@@ -225,6 +225,8 @@ pub(crate) struct ConversationsMutation;
 #[Object]
 impl ConversationsMutation {
     /// Makes a conversation; its maker becomes its OWNER (in a DIRECT one, both are MEMBER).
+    /// FORBIDDEN where the other of a DIRECT one must be asked first, by `requestChat`; and where
+    /// one of the members and the viewer block each other.
     /// Founding members join with the conversation itself, not by events.
     async fn create_conversation(
         &self,

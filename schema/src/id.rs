@@ -4,7 +4,9 @@
 //! seen to be wrong, by people too.
 
 use async_graphql::ID;
-use backchannel_domain::{CallId, CodeId, ConversationId, Error, MessageId, SessionId, UserId};
+use backchannel_domain::{
+    CallId, ChatRequestId, CodeId, ConversationId, Error, MessageId, SessionId, UserId,
+};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use uuid::Uuid;
@@ -24,6 +26,8 @@ pub(crate) enum GlobalId {
     Session(SessionId),
     /// An API key.
     ApiKey(ApiKeyId),
+    /// A chat request.
+    ChatRequest(ChatRequestId),
     /// A request for a code: a secret of whoever has made it, and no object.
     Code(CodeId),
 }
@@ -42,6 +46,7 @@ impl GlobalId {
             CallId::PREFIX => Some(Self::Call(CallId(key))),
             SessionId::PREFIX => Some(Self::Session(SessionId(key))),
             ApiKeyId::PREFIX => Some(Self::ApiKey(ApiKeyId(SessionId(key)))),
+            ChatRequestId::PREFIX => Some(Self::ChatRequest(ChatRequestId(key))),
             CodeId::PREFIX => Some(Self::Code(CodeId(key))),
             _ => None,
         }
@@ -116,6 +121,7 @@ global!(ConversationId, Conversation, "cnv_", "conversation");
 global!(MessageId, Message, "msg_", "message");
 global!(CallId, Call, "cll_", "call");
 global!(SessionId, Session, "ses_", "session");
+global!(ChatRequestId, ChatRequest, "req_", "chat request");
 global!(CodeId, Code, "cod_", "request for a code");
 
 /// An API key: the session that it is.

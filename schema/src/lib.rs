@@ -19,6 +19,7 @@
 
 mod answer;
 mod audit;
+mod blocks;
 mod bots;
 mod calls;
 mod canonical;
@@ -44,7 +45,9 @@ mod privacy;
 mod profiles;
 mod rates;
 mod receipts;
+mod reports;
 mod request;
+mod requests;
 mod scalars;
 mod scope;
 mod sessions;
@@ -114,6 +117,9 @@ struct Mutation(
     calls::CallsMutation,
     typing::TypingMutation,
     bots::BotsMutation,
+    requests::RequestsMutation,
+    blocks::BlocksMutation,
+    reports::ReportsMutation,
 );
 
 /// The root of all streams.
@@ -126,6 +132,7 @@ struct Subscription(
     calls::CallsSubscription,
     receipts::ReceiptsSubscription,
     typing::TypingSubscription,
+    requests::RequestsSubscription,
 );
 
 type Root = Schema<Query, Mutation, Subscription>;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use backchannel_domain::members::{self, JoinPosition, Member as Row, Role};
 use backchannel_domain::page::Page;
+use backchannel_domain::receipts;
 use backchannel_domain::{ConversationId, MessageId, UserId};
 
 use crate::connection::{Edge, List, PageInfo, edges, parse_time_cursor, time_cursor};
@@ -62,18 +63,25 @@ impl Member {
         self.row.joined_at.into()
     }
 
-    /// Everything up to and including this position has reached one of the member's devices.
-    async fn delivered_seq(&self) -> i32 {
-        int(self.row.delivered_seq)
+    /// Everything up to and including this position has reached one of the member's devices. Depends
+    /// on the viewer: of a member who is blocked, or blocks the viewer, it is as it was before.
+    #[graphql(directive = per_viewer::apply())]
+    async fn delivered_seq(&self) -> Result<i32> {
+        let shown = receipts::shown(self.scope.cx(), &self.row)?;
+        Ok(int(shown.delivered_seq))
     }
 
     /// Everything up to and including this position has been read. Depends on the viewer: 0
-    /// for another member, if that member or the viewer has switched read receipts off.
+    /// for another member, if that member or the viewer has switched read receipts off; as it was
+    /// before, if one of the two blocks the other.
     #[graphql(directive = per_viewer::apply())]
     async fn read_seq(&self) -> Result<i32> {
         let user_id = self.row.user_id;
-        let shown = self.scope.loaders().shows_reads(user_id).await?;
-        Ok(if shown { int(self.row.read_seq) } else { 0 })
+        if !self.scope.loaders().shows_reads(user_id).await? {
+            return Ok(0);
+        }
+        let shown = receipts::shown(self.scope.cx(), &self.row)?;
+        Ok(int(shown.read_seq))
     }
 }
 

@@ -9,6 +9,7 @@ use crate::conversations::Conversation;
 use crate::error::Result;
 use crate::id::GlobalId;
 use crate::messages::Message;
+use crate::requests::ChatRequest;
 use crate::scope::Scope;
 use crate::sessions::Session;
 use crate::users::User;
@@ -22,6 +23,7 @@ pub(crate) enum Node {
     Message(Message),
     Call(Call),
     Session(Session),
+    ChatRequest(ChatRequest),
 }
 
 #[derive(Default)]
@@ -87,6 +89,10 @@ async fn find_if_any(scope: &Scope, id: &ID) -> Result<Option<Node>> {
         Some(GlobalId::Session(id)) => {
             let row = loaders.session(id).await;
             row.map(|row| Node::Session(Session::new(scope, row)))
+        }
+        Some(GlobalId::ChatRequest(id)) => {
+            let row = loaders.chat_request(id).await;
+            row.map(|row| Node::ChatRequest(ChatRequest::new(scope, row)))
         }
     };
     match found {

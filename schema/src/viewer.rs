@@ -3,12 +3,17 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, ID, Lookahead, Object};
+use backchannel_domain::blocks::{self, BlockPosition};
 use backchannel_domain::contacts::{self, Which};
 use backchannel_domain::conversations::{self, ActivityPosition};
 use backchannel_domain::page::End;
+use backchannel_domain::requests::{self, AskPosition};
 use backchannel_domain::sessions::{self, UsePosition};
-use backchannel_domain::{ConversationId, SessionId, UserId, bots, feed, preferences};
+use backchannel_domain::{
+    ChatRequestId, ConversationId, SessionId, UserId, bots, feed, preferences,
+};
 
+use crate::blocks::BlockedUser;
 use crate::bots::ApiKey;
 use crate::connection::{
     Connection, List, RawPageArgs, edges, page_cost, parse_time_cursor, parse_word_cursor,
@@ -19,6 +24,7 @@ use crate::conversations::Conversation;
 use crate::error::Result;
 use crate::id::Global as _;
 use crate::privacy::PrivacySettings;
+use crate::requests::{ChatRequest, ChatRequestDirection, ChatRequestState};
 use crate::scalars::{Cursor, Date, DateTime, Json};
 use crate::scope::Scope;
 use crate::sessions::Session;
@@ -265,6 +271,96 @@ impl Viewer {
         };
         let (edges, nodes, page_info) = edges(&page, cursor, |row| {
             Session::new(&self.scope, Arc::new(row.clone()))
+        });
+        Ok(Connection {
+            edges,
+            nodes,
+            page_info,
+        })
+    }
+
+    /// The viewer's chat requests of one direction and state, the one asked last first.
+    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is an argument of the field"
+    )]
+    async fn chat_requests(
+        &self,
+        #[graphql(desc = "Those to the viewer, or the viewer's own.")]
+        direction: ChatRequestDirection,
+        #[graphql(
+            desc = "How far they have come.",
+            default_with = "ChatRequestState::Pending"
+        )]
+        state: ChatRequestState,
+        #[graphql(desc = "Take so many from the beginning: 1 to 200, 50 by default.")]
+        first: Option<i32>,
+        #[graphql(desc = "Start behind the item with this cursor.")] after: Option<String>,
+        #[graphql(desc = "Take so many from the end: 1 to 200.")] last: Option<i32>,
+        #[graphql(desc = "Stop in front of the item with this cursor.")] before: Option<String>,
+    ) -> Result<Connection<ChatRequest>> {
+        let request = RawPageArgs {
+            first,
+            after,
+            last,
+            before,
+        }
+        .decode(|cursor| {
+            let (asked_at, id) = parse_time_cursor(List::ChatRequests, cursor)?;
+            Some(AskPosition {
+                asked_at,
+                id: ChatRequestId(id),
+            })
+        })?
+        .check(End::Start)?;
+        let (direction, state) = (direction.into(), state.into());
+        let page = requests::list(self.scope.cx(), direction, state, &request).await?;
+        let cursor = |row: &requests::ChatRequest| {
+            let position = AskPosition::of(row);
+            time_cursor(List::ChatRequests, position.asked_at, position.id.0)
+        };
+        let (edges, nodes, page_info) = edges(&page, cursor, |row| {
+            ChatRequest::new(&self.scope, Arc::new(row.clone()))
+        });
+        Ok(Connection {
+            edges,
+            nodes,
+            page_info,
+        })
+    }
+
+    /// Whom the viewer blocks, the latest first.
+    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    async fn blocked_users(
+        &self,
+        #[graphql(desc = "Take so many from the beginning: 1 to 200, 50 by default.")]
+        first: Option<i32>,
+        #[graphql(desc = "Start behind the item with this cursor.")] after: Option<String>,
+        #[graphql(desc = "Take so many from the end: 1 to 200.")] last: Option<i32>,
+        #[graphql(desc = "Stop in front of the item with this cursor.")] before: Option<String>,
+    ) -> Result<Connection<BlockedUser>> {
+        let request = RawPageArgs {
+            first,
+            after,
+            last,
+            before,
+        }
+        .decode(|cursor| {
+            let (created_at, id) = parse_time_cursor(List::Blocks, cursor)?;
+            Some(BlockPosition {
+                created_at,
+                blocked_id: UserId(id),
+            })
+        })?
+        .check(End::Start)?;
+        let page = blocks::list(self.scope.cx(), &request).await?;
+        let cursor = |row: &blocks::Block| {
+            let position = BlockPosition::of(row);
+            time_cursor(List::Blocks, position.created_at, position.blocked_id.0)
+        };
+        let (edges, nodes, page_info) = edges(&page, cursor, |row| {
+            BlockedUser::new(&self.scope, Arc::new(row.clone()))
         });
         Ok(Connection {
             edges,

@@ -1,6 +1,7 @@
 //! Several nodes on one database: what happens on one is seen on the others, with Redis, without
 //! it, and while it dies, freezes and comes back.
 
+mod blocks;
 mod calls;
 mod endings;
 mod outage;

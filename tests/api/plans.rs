@@ -4,6 +4,7 @@ use backchannel_domain::{Plan, audit, operators};
 use serde_json::json;
 
 use crate::audit::LOG;
+use crate::blocks::BLOCKED;
 use crate::bots::{KEYS, REVOKE_KEY, makes_bot};
 use crate::calls::{ANSWER, HANG_UP, HISTORY, ICE};
 use crate::codes::{ATTACH, CHANGE, RESET, SIGN_IN, asks_for_code, asks_to_attach};
@@ -11,6 +12,7 @@ use crate::contacts;
 use crate::directory::FIND;
 use crate::harness::people::{PASSWORD, text};
 use crate::harness::{App, Person, on_both, until};
+use crate::requests::{ACCEPT, CANCEL, DECLINE, LIST as REQUESTS};
 use crate::sessions::{LIST, RENAME, REVOKE, has_no_leases, session_ids};
 
 /// Whether a plan reads a whole table. On SQLite a covering index used as a table is no
@@ -40,6 +42,8 @@ fn full_scan(plan: &str) -> Option<&str> {
         "contacts",
         "blocks",
         "user_terms",
+        "chat_requests",
+        "reports",
     ];
     plan.lines().find(|line| {
         let line = line.trim();
@@ -232,6 +236,51 @@ async fn accounts(app: &App, ann: &Person) {
     audit::verify(&app.domain).await.expect("it is read");
 }
 
+/// Requests from asking to being accepted, declined and cancelled, with their lists; a block and its
+/// end; reports; and what is cleared away of them.
+async fn requests([ann, bob, fay, gus]: [&Person; 4]) {
+    let mut stream = fay.follows_requests().await;
+    let by_email = json!({ "email": fay.email, "text": "hi" });
+    let id = gus.asks_for_chat(by_email.clone()).await["id"].clone();
+    stream.shows(&id, "PENDING").await;
+    fay.answers(DECLINE, &id).await;
+    stream.shows(&id, "DECLINED").await;
+    gus.asks_for_chat(by_email).await;
+    gus.answers(CANCEL, &id).await;
+    gus.asks_for_chat(json!({ "userId": fay.id })).await;
+    for direction in ["INCOMING", "OUTGOING"] {
+        let mut variables = json!({ "direction": direction, "first": 1 });
+        let page = gus.asks(REQUESTS, variables.clone()).await;
+        variables["after"] = page["viewer"]["chatRequests"]["pageInfo"]["endCursor"].clone();
+        gus.asks(REQUESTS, variables).await;
+    }
+    let node = "query($id: ID!) { node(id: $id) { id } }";
+    fay.asks(node, json!({ "id": id })).await;
+    let accepted = fay.answers(ACCEPT, &id).await;
+    assert_eq!(accepted["state"], "ACCEPTED");
+    drop(stream);
+    let room = fay.makes_direct(gus).await;
+    let rude = gus.sends(&room, "rude").await;
+    fay.reports(json!({ "messageId": rude.id, "reason": "SPAM" }))
+        .await;
+    fay.reports(json!({ "userId": gus.id, "reason": "SPAM" }))
+        .await;
+    gus.calls(&room).await;
+    fay.blocks(gus).await;
+    let page = fay.asks(BLOCKED, json!({ "first": 1 })).await;
+    let cursor = &page["viewer"]["blockedUsers"]["pageInfo"]["endCursor"];
+    fay.asks(BLOCKED, json!({ "first": 1, "after": cursor }))
+        .await;
+    fay.asks(BLOCKED, json!({ "last": 1, "before": cursor }))
+        .await;
+    fay.unblocks(gus).await;
+    // One that is pending, on both sides of a block.
+    ann.asks_for_chat(json!({ "userId": gus.id })).await;
+    gus.blocks(ann).await;
+    bob.asks_for_chat(json!({ "userId": gus.id })).await;
+    bob.blocks(gus).await;
+}
+
 /// Enough that some must go together.
 async fn sends_at_once(ann: &Person) {
     let rooms =
@@ -245,7 +294,8 @@ on_both! {
     with &[("RATE_LIMITS", "on")];
 
     async fn no_hot_path_reads_a_whole_table(app) {
-        let [ann, bob, cleo, dan] = app.people(["Ann", "Bob", "Cleo", "Dan"]).await;
+        let names = ["Ann", "Bob", "Cleo", "Dan", "Fay", "Gus"];
+        let [ann, bob, cleo, dan, fay, gus] = app.people(names).await;
         let eve = app.person_with_phone("Eve", "+4930123456").await;
         let room = ann.makes_group("Plans", &[&bob]).await;
         let other = ann.makes_group("Others", &[&bob]).await;
@@ -344,7 +394,14 @@ on_both! {
         people(app, &ann, &bob, &eve).await;
         drop((watching, back));
         accounts(app, &ann).await;
+        requests([&ann, &bob, &fay, &gus]).await;
         sessions(app, &ann).await;
+        app.advance(std::time::Duration::from_hours(366 * 24));
+        until("requests and reports are cleared away", || async {
+            let left = "SELECT (SELECT count(*) FROM chat_requests) + (SELECT count(*) FROM reports)";
+            app.runs_sql(left).await == "1"
+        })
+        .await;
 
         let plans = app.domain.explain_recorded().await.expect("every statement can be explained");
         let batches = plans.iter().filter(|Plan { sql, .. }| sql.contains("INTO \"messages\"") && !sql.contains("allowed"));

@@ -27,8 +27,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backchannel_entities::{
-    ConversationId, SessionId, Timestamp, UserId, call, call_party, conversation_event, member,
-    message, presence, session, user as users,
+    ConversationId, SessionId, Timestamp, UserId, call, call_party, chat_request,
+    conversation_event, member, message, presence, session, user as users,
 };
 use sea_orm::sea_query::{Expr, Func, SimpleExpr};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
@@ -367,6 +367,16 @@ impl Bus {
         // Not DISTINCT, for which SQLite would walk the whole table.
         for id in in_calls.into_iter().collect::<HashSet<_>>() {
             local.tell_user(id, UserNotice::Calls);
+        }
+        let requests: Vec<(UserId, UserId)> = chat_request::Entity::find()
+            .select_only()
+            .columns([chat_request::Column::FromId, chat_request::Column::ToId])
+            .filter(seen.is_later(chat_request::Column::Stamp))
+            .into_tuple()
+            .all(&db.reader)
+            .await?;
+        for id in requests.into_iter().flat_map(<[UserId; 2]>::from) {
+            local.tell_user(id, UserNotice::Requests);
         }
         Ok(snapshot)
     }

@@ -67,6 +67,8 @@ pub(crate) enum UserNotice {
     Calls,
     /// The user has changed settings.
     Settings,
+    /// Something has become of the user's chat requests.
+    Requests,
 }
 
 /// A message from another node, or from this one by way of Redis.

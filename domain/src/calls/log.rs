@@ -178,7 +178,10 @@ pub async fn signals(cx: &Cx) -> Result<impl Stream<Item = Signal> + Send + use<
                 match following.notices.recv().await {
                     Ok(UserNotice::Calls) | Err(RecvError::Lagged(_)) => break,
                     Ok(
-                        UserNotice::Memberships | UserNotice::Presence(_) | UserNotice::Settings,
+                        UserNotice::Memberships
+                        | UserNotice::Presence(_)
+                        | UserNotice::Settings
+                        | UserNotice::Requests,
                     ) => {}
                     Err(RecvError::Closed) => return,
                 }

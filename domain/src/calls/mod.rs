@@ -104,13 +104,13 @@ impl NewSignal {
 
 /// Who acts, and with which device.
 #[derive(Clone)]
-struct Acting {
-    user: Arc<User>,
+pub(crate) struct Acting {
+    pub(crate) user: Arc<User>,
     device: Device,
 }
 
 impl Acting {
-    fn of(cx: &Cx) -> Result<Self> {
+    pub(crate) fn of(cx: &Cx) -> Result<Self> {
         let signed_in = cx.signed_in()?;
         Ok(Self {
             user: Arc::clone(&signed_in.user),
@@ -132,7 +132,7 @@ const ATTEMPTS: usize = 5;
 ///
 /// # Errors
 /// [`Error::NotFound`] when the conversation does not exist for the actor;
-/// [`Error::Forbidden`] unless it is direct.
+/// [`Error::Forbidden`] unless it is direct and open.
 pub async fn start(cx: &Cx, id: ConversationId, kind: CallKind) -> Result<Arc<Call>> {
     let acting = Acting::of(cx)?;
     let mut attempt = 1;
@@ -292,6 +292,19 @@ async fn act(
         })
     })
     .await
+}
+
+/// Ends the actor's call in a conversation that is locked, if there is one, as if they hung up.
+pub(crate) async fn end_in(tx: &mut Tx, acting: Acting, id: ConversationId) -> Result<()> {
+    let live = live_parties(tx, acting.user.id, &[]).await?;
+    let Some((party, _)) = live.into_iter().find(|(_, there)| *there == id) else {
+        return Ok(());
+    };
+    let before = store::lock(tx, party.call_id).await?;
+    let mut call = before.clone();
+    let told = call.hang_up(acting.device, tx.now())?;
+    store::change(tx, &before, call, told, Some(acting.user)).await?;
+    Ok(())
 }
 
 /// A call of a conversation the actor is in.

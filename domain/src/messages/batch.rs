@@ -351,6 +351,9 @@ impl<'s> Batch<'s> {
         if !self.locked.contains(&id) {
             return Ok(Verdict::PassedOver);
         }
+        if found.is_blocked {
+            return Err(access::CLOSED);
+        }
         access::may_send(found.kind, found.role)?;
         if let Some(first) = found.first {
             let digest = first.digest.clone();

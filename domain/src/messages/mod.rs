@@ -18,6 +18,8 @@ use sea_orm::{
 
 use crate::access::Membership;
 use crate::bots::Scope;
+use crate::clock::new_id;
+use crate::conversations::Conversation;
 use crate::cx::Tx;
 use crate::db::in_list;
 use crate::event::{Event, EventKind};
@@ -75,11 +77,50 @@ pub async fn send(cx: &Cx, new: NewMessage) -> Result<Arc<Message>> {
     SendQueue::send(cx.domain(), Outgoing::new(sender, new)).await
 }
 
+/// Sends a message in a transaction that has locked or made the conversation, whose members are for
+/// the caller to know. Answers the conversation as it is then.
+pub(crate) async fn send_in(
+    tx: &mut Tx,
+    id: ConversationId,
+    sender: Arc<User>,
+    text: String,
+) -> Result<Conversation> {
+    let conversation = tx.allocate(id, 1).await?;
+    let message = Message {
+        id: MessageId(new_id()),
+        conversation_id: id,
+        seq: conversation.last_seq,
+        sender_id: Some(sender.id),
+        client_message_id: None,
+        digest: None,
+        text: Some(text),
+        created_at: conversation.last_active_at,
+        edited_at: None,
+        deleted_at: None,
+        stamp: tx.stamp().await?,
+    };
+    message::Entity::insert(message::ActiveModel::from(message.clone()).reset_all())
+        .exec_without_returning(&tx.db)
+        .await?;
+    let event = Event {
+        conversation_id: id,
+        seq: message.seq,
+        at: message.created_at,
+        actor_id: message.sender_id,
+        stamp: message.stamp,
+        kind: EventKind::MessageSent(Arc::new(message)),
+        users: [sender].into(),
+    };
+    tx.record(vec![event]).await?;
+    Ok(conversation)
+}
+
 /// Gives a message another text. The text it has already is no change.
 ///
 /// # Errors
 /// [`Error::NotFound`] when the message does not exist for the actor; [`Error::Forbidden`]
-/// to anyone but the sender; [`Error::Conflict`] for a deleted message;
+/// to anyone but the sender, and where one of two blocks the other; [`Error::Conflict`] for a deleted
+/// message;
 /// [`Error::BadInput`] for a text that is not acceptable; [`Error::RateLimited`] when the actor has sent
 /// or edited too many.
 pub async fn edit(cx: &Cx, id: MessageId, text: String) -> Result<Arc<Message>> {

@@ -32,6 +32,10 @@ pub(crate) enum Guarded {
     WrongCode,
     /// A phone number in an address book that is given.
     Number,
+    /// Somebody who is asked for a direct conversation.
+    ChatRequest,
+    /// Something that is reported.
+    Report,
 }
 
 /// Either.
@@ -86,7 +90,7 @@ const fn rate(what: What, per: Per, burst: u32, each_ms: u64, why: &'static str)
 
 /// All there are. Of those of one action the narrowest comes first: what that refuses is not
 /// counted for the others.
-pub(super) static TABLE: [Rate; 15] = [
+pub(super) static TABLE: [Rate; 17] = [
     action(
         Action::Request,
         Per::Session,
@@ -192,6 +196,20 @@ pub(super) static TABLE: [Rate; 15] = [
         5_000,
         "The largest address book, whole, from each of four devices; who tries all numbers of a country for people is at 17,280 a day",
     ),
+    guarded(
+        Guarded::ChatRequest,
+        Per::User,
+        20,
+        1_800_000,
+        "Each disturbs a stranger, or tries whether an address is anybody's; a newcomer asks all their friends in an evening",
+    ),
+    guarded(
+        Guarded::Report,
+        Per::User,
+        30,
+        600_000,
+        "Somebody has to read each; who cleans up a group after spammers reports dozens",
+    ),
 ];
 
 impl Rate {
@@ -219,6 +237,8 @@ impl What {
             Self::Guarded(Guarded::Code) => "code",
             Self::Guarded(Guarded::WrongCode) => "wrong-code",
             Self::Guarded(Guarded::Number) => "number",
+            Self::Guarded(Guarded::ChatRequest) => "chat-request",
+            Self::Guarded(Guarded::Report) => "report",
         }
     }
 
@@ -234,6 +254,8 @@ impl What {
             Self::Guarded(Guarded::Code) => "One-time codes",
             Self::Guarded(Guarded::WrongCode) => "Wrong one-time codes",
             Self::Guarded(Guarded::Number) => "Phone numbers of contacts",
+            Self::Guarded(Guarded::ChatRequest) => "Chat requests",
+            Self::Guarded(Guarded::Report) => "Reports",
         }
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::access::Membership;
 use crate::bus::{FollowingReceipts, Moved, UserNotice};
 use crate::feed::Viewpoint;
-use crate::{Cx, Result};
+use crate::{Cx, Result, blocks};
 
 use super::hiding::shows_reads;
 
@@ -55,12 +55,12 @@ pub async fn advances(
     let mut settings = bus.follow_user(viewer).await;
     // Once more now that nothing can be missed: no removal falls between the two.
     Membership::prove(cx, id).await?;
-    let mut sees_reads = shows_reads(cx, viewer).await?;
     let view = Viewpoint {
         cx: cx.clone(),
         viewer,
         id,
     };
+    let mut sight = sight_of(&view).await?;
     let open = bus.signal_stream();
     Ok(stream! {
         let _open = open;
@@ -75,17 +75,20 @@ pub async fn advances(
                 }
                 notice = settings.notices.recv() => match notice {
                     Ok(UserNotice::Settings) | Err(RecvError::Lagged(_)) => {
-                        sees_reads = Box::pin(shows_reads_now(&view)).await;
+                        sight = Box::pin(sight_now(&view)).await;
                     }
                     Ok(
-                        UserNotice::Memberships | UserNotice::Presence(_) | UserNotice::Calls,
+                        UserNotice::Memberships
+                        | UserNotice::Presence(_)
+                        | UserNotice::Calls
+                        | UserNotice::Requests,
                     ) => {}
                     Err(RecvError::Closed) => return,
                 },
                 next = news.next() => {
                     let Some((before, moved)) = next else { return };
                     let moved = moved.iter();
-                    let visible = moved.filter_map(|m| receipt(&view, m, before, sees_reads));
+                    let visible = moved.filter_map(|m| receipt(&view, m, before, sight));
                     for receipt in bundled(visible.collect()) {
                         yield receipt;
                     }
@@ -95,11 +98,34 @@ pub async fn advances(
     })
 }
 
-/// Whether the viewer shows how far they have read; waits for the database while it fails.
-async fn shows_reads_now(view: &Viewpoint) -> bool {
+/// How much the viewer may know of others.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sight {
+    /// Nothing: one of the two blocks the other.
+    Nothing,
+    /// What was delivered to them: the viewer does not show how far they have read.
+    Delivered,
+    /// All that they show.
+    Reads,
+}
+
+async fn sight_of(view: &Viewpoint) -> Result<Sight> {
+    if blocks::closes(&view.cx, view.id).await? {
+        return Ok(Sight::Nothing);
+    }
+    let shows = shows_reads(&view.cx, view.viewer).await?;
+    Ok(if shows {
+        Sight::Reads
+    } else {
+        Sight::Delivered
+    })
+}
+
+/// How much it is now; waits for the database while it fails.
+async fn sight_now(view: &Viewpoint) -> Sight {
     loop {
-        match shows_reads(&view.cx, view.viewer).await {
-            Ok(shows) => return shows,
+        match sight_of(view).await {
+            Ok(sight) => return sight,
             Err(error) => {
                 tracing::warn!(%error, user.id = %view.viewer, "reading settings failed; trying again");
             }
@@ -109,9 +135,13 @@ async fn shows_reads_now(view: &Viewpoint) -> bool {
 }
 
 /// What the viewer may know of it; none if that is nothing new since that batch.
-fn receipt(view: &Viewpoint, moved: &Moved, since: u64, sees_reads: bool) -> Option<Receipt> {
+fn receipt(view: &Viewpoint, moved: &Moved, since: u64, sight: Sight) -> Option<Receipt> {
     let advance = &moved.advance;
-    let sees_read = advance.user_id == view.viewer || (sees_reads && advance.shows_reads);
+    let is_own = advance.user_id == view.viewer;
+    if sight == Sight::Nothing && !is_own {
+        return None;
+    }
+    let sees_read = is_own || (sight == Sight::Reads && advance.shows_reads);
     (sees_read || moved.is_delivered_since(since)).then(|| Receipt {
         conversation_id: view.id,
         user_id: advance.user_id,

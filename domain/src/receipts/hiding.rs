@@ -8,6 +8,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use crate::bus::UserNotice;
 use crate::db::in_list;
+use crate::members::Member;
 use crate::{Cx, Result};
 
 /// Whether others see how far a user has read, and the user how far others have.
@@ -67,6 +68,30 @@ pub async fn who_show_reads(cx: &Cx, ids: &[UserId]) -> Result<HashSet<UserId>> 
         shown = HashSet::from([actor]);
     }
     Ok(shown)
+}
+
+/// How far a member has come, as far as others see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Everything up to and including it has reached one of the member's devices.
+    pub delivered_seq: i64,
+    /// Everything up to and including it has been read.
+    pub read_seq: i64,
+}
+
+/// What the actor is shown of a member: their own marks as they are, and those of another in a blocked
+/// conversation as they were when it was blocked. Whether the other shows reading at all is
+/// another matter ([`who_show_reads`]).
+///
+/// # Errors
+/// [`crate::Error::Unauthenticated`] when nobody is signed in.
+pub fn shown(cx: &Cx, member: &Member) -> Result<Shown> {
+    let is_own = cx.signed_in()?.user.id == member.user_id;
+    let held = |held: Option<i64>| held.filter(|_| !is_own);
+    Ok(Shown {
+        delivered_seq: held(member.held_delivered_seq).unwrap_or(member.delivered_seq),
+        read_seq: held(member.held_read_seq).unwrap_or(member.read_seq),
+    })
 }
 
 /// Whether a user shows it. Asked anew: whoever has been signed in on a socket for long may

@@ -4,8 +4,9 @@
 //!    member's devices has.
 //! 2. Who hides how far they have read ([`hiding`]) shows others that nothing was, and sees
 //!    nothing of others either.
-//! 3. Who has [`seen`] a message follows from the marks; nothing is kept for each message.
-//! 4. Streams ([`mod@advances`]) tell of marks as they move, many of them together.
+//! 3. In a blocked conversation neither sees what the other has read since ([`crate::blocks`]).
+//! 4. Who has [`seen`] a message follows from the marks; nothing is kept for each message.
+//! 5. Streams ([`mod@advances`]) tell of marks as they move, many of them together.
 
 mod advances;
 mod hiding;
@@ -32,7 +33,7 @@ use crate::members::Member;
 use crate::{Cx, Error, Result};
 
 pub use self::advances::{Receipt, advances};
-pub use self::hiding::{ReadReceipts, set_read_receipts, who_show_reads};
+pub use self::hiding::{ReadReceipts, Shown, set_read_receipts, shown, who_show_reads};
 pub use self::seen::{seen_by_counts, seen_by_pages};
 
 /// What has come how far.

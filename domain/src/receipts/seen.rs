@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use backchannel_entities::{MessageId, UserId, member, message, user};
-use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Func, Query};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, FromQueryResult, JoinType, QueryFilter, QuerySelect,
     RelationTrait as _, Select,
@@ -24,6 +24,17 @@ fn seen(viewer: UserId) -> Select<member::Entity> {
         .and_where(Expr::col(("viewer", user::Column::Id)).eq(viewer))
         .and_where(Expr::col(("viewer", user::Column::ReadReceipts)).eq(true))
         .take();
+    let read_seq = || Expr::col((member::Entity, member::Column::ReadSeq));
+    // In a blocked conversation, what the other has read since is not shown.
+    let held = Expr::col((member::Entity, member::Column::HeldReadSeq));
+    let shown = Expr::from(Func::coalesce([held, read_seq()]));
+    let has_read = Condition::any()
+        .add(shown.gte(message(message::Column::Seq)))
+        .add(
+            member::Column::UserId
+                .eq(viewer)
+                .and(read_seq().gte(message(message::Column::Seq))),
+        );
     let is_not_the_senders = Condition::any()
         .add(message::Column::SenderId.is_null())
         .add(
@@ -37,9 +48,7 @@ fn seen(viewer: UserId) -> Select<member::Entity> {
         .join(JoinType::InnerJoin, of_conversation.into())
         .join(JoinType::InnerJoin, member::Relation::User.def())
         .filter(member::Column::LeftAt.is_null())
-        .filter(
-            Expr::col((member::Entity, member::Column::ReadSeq)).gte(message(message::Column::Seq)),
-        )
+        .filter(has_read)
         .filter(
             Expr::col((member::Entity, member::Column::JoinedSeq))
                 .lt(message(message::Column::Seq)),

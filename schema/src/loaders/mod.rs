@@ -21,15 +21,18 @@ use backchannel_domain::members::{JoinPosition, Member};
 use backchannel_domain::messages::{Message, MessagePage};
 use backchannel_domain::page::{Page, PageRequest};
 use backchannel_domain::presence::Presence;
+use backchannel_domain::requests::ChatRequest;
 use backchannel_domain::sessions::Session;
 use backchannel_domain::users::User;
-use backchannel_domain::{CallId, ConversationId, Cx, Error, MessageId, Result, SessionId, UserId};
+use backchannel_domain::{
+    CallId, ChatRequestId, ConversationId, Cx, Error, MessageId, Result, SessionId, UserId,
+};
 
 use self::gathering::Lazy;
 use self::sources::{
-    Calls, Conversations, DeliveredHere, MemberCounts, MemberPages, Members, MessagePages,
-    Messages, Presences, SeenByCounts, SeenByPages, Sessions, ShownReads, Ties, UnreadCounts,
-    Users,
+    Calls, ChatRequests, Conversations, DeliveredHere, MemberCounts, MemberPages, Members,
+    MessagePages, Messages, Presences, SeenByCounts, SeenByPages, Sessions, ShownReads, Ties,
+    UnreadCounts, Users,
 };
 
 /// The loaders of a scope.
@@ -53,6 +56,7 @@ pub(crate) struct Loaders {
     message_pages: Lazy<MessagePages>,
     calls: Lazy<Calls>,
     sessions: Lazy<Sessions>,
+    chat_requests: Lazy<ChatRequests>,
 }
 
 impl Loaders {
@@ -76,6 +80,7 @@ impl Loaders {
             message_pages: Lazy::default(),
             calls: Lazy::default(),
             sessions: Lazy::default(),
+            chat_requests: Lazy::default(),
         }
     }
 
@@ -215,6 +220,14 @@ impl Loaders {
             .load(&self.cx, id)
             .await?
             .ok_or(Error::NotFound("call"))
+    }
+
+    /// A chat request that the actor sees.
+    pub(crate) async fn chat_request(&self, id: ChatRequestId) -> Result<Arc<ChatRequest>> {
+        self.chat_requests
+            .load(&self.cx, id)
+            .await?
+            .ok_or(Error::NotFound("chat request"))
     }
 
     /// A session of the actor's own.

@@ -11,10 +11,13 @@ use backchannel_domain::messages::{self, Message, MessagePage};
 use backchannel_domain::page::{Page, PageRequest};
 use backchannel_domain::presence::{self, Seen};
 use backchannel_domain::receipts;
+use backchannel_domain::requests::{self, ChatRequest};
 use backchannel_domain::sessions::{self, Session};
 use backchannel_domain::ties::{self, Tie};
 use backchannel_domain::users::{self, User};
-use backchannel_domain::{CallId, ConversationId, Cx, MessageId, Result, SessionId, UserId};
+use backchannel_domain::{
+    CallId, ChatRequestId, ConversationId, Cx, MessageId, Result, SessionId, UserId,
+};
 
 use super::gathering::Source;
 
@@ -224,5 +227,19 @@ impl Source for Sessions {
 
     async fn fetch(cx: &Cx, keys: &[SessionId]) -> Result<HashMap<SessionId, Arc<Session>>> {
         sessions::find_many(cx, keys).await
+    }
+}
+
+pub(super) struct ChatRequests;
+
+impl Source for ChatRequests {
+    type Key = ChatRequestId;
+    type Value = Arc<ChatRequest>;
+
+    async fn fetch(
+        cx: &Cx,
+        keys: &[ChatRequestId],
+    ) -> Result<HashMap<ChatRequestId, Arc<ChatRequest>>> {
+        requests::find_many(cx, keys).await
     }
 }

@@ -7,9 +7,12 @@ use crate::bots::{CREATE_KEY, KEYS, REVOKE_KEY, makes_bot};
 use crate::contacts;
 use crate::presence::WATCH;
 use crate::profiles;
+use crate::reports::REPORT;
+use crate::requests::{self, ACCEPT, CANCEL, REQUEST};
 use crate::sessions::{RENAME, REVOKE, session_ids};
 
 use super::*;
+use crate::blocks::{BLOCK, UNBLOCK};
 use crate::calls::{ANSWER, CALL, DECLINE, HANG_UP, HISTORY, ICE, SAY, START, on_call, said};
 
 on_both! {
@@ -40,6 +43,13 @@ on_both! {
         sessions.extend(session_ids(&ended).await.into_iter().take(1));
         ended.asks("mutation { signOut { ok } }", json!({})).await;
         let (bot, key) = makes_bot(ann, "Bot", &["MESSAGES"]).await;
+        // A chat request that waits, and one that was accepted.
+        let cleo = app.person("Cleo").await;
+        let mut requests = Vec::new();
+        for to in [&cleo, bob] {
+            let request = ann.asks_for_chat(json!({ "userId": to.id })).await;
+            requests.push(text(&request["id"]));
+        }
         let mut probed = BTreeSet::new();
         for Probe { of, kind, query, variables } in probes(&scene, &own) {
             probed.insert(of);
@@ -49,6 +59,7 @@ on_both! {
                 "cll_" => calls.to_vec(),
                 "ses_" => sessions.iter().collect(),
                 "key_" => vec![&key],
+                "req_" => requests.iter().collect(),
                 // People are no secret; that they are not in the stranger's room is.
                 _ => vec![&ann.id, &bob.id, &bot.id],
             };
@@ -58,6 +69,10 @@ on_both! {
                 "AddMembersInput.userIds",
                 "Subscription.presenceChanged.userIds",
                 "Subscription.profileChanged.userIds",
+                "RequestChatInput.userId",
+                "BlockUserInput.userId",
+                "UnblockUserInput.userId",
+                "ReportInput.userId",
             ];
             if of_people.contains(&of) {
                 continue;
@@ -302,7 +317,29 @@ fn probes(scene: &Scene, own: &Room) -> Vec<Probe> {
     ] {
         probes.push(probe(of, "usr_", AUDIT, variables));
     }
-    for kind in ["cnv_", "msg_", "cll_", "ses_", "key_"] {
+    for (of, query) in [
+        ("AcceptChatRequestInput.requestId", ACCEPT),
+        ("DeclineChatRequestInput.requestId", requests::DECLINE),
+        ("CancelChatRequestInput.requestId", CANCEL),
+    ] {
+        let variables = input(json!({ "requestId": "$" }));
+        probes.push(probe(of, "req_", query, variables));
+    }
+    for (of, query) in [
+        ("RequestChatInput.userId", REQUEST),
+        ("BlockUserInput.userId", BLOCK),
+        ("UnblockUserInput.userId", UNBLOCK),
+    ] {
+        probes.push(probe(of, "usr_", query, input(json!({ "userId": "$" }))));
+    }
+    for (of, field, kind) in [
+        ("ReportInput.userId", "userId", "usr_"),
+        ("ReportInput.messageId", "messageId", "msg_"),
+    ] {
+        let variables = input(json!({ field: "$", "reason": "SPAM" }));
+        probes.push(probe(of, kind, REPORT, variables));
+    }
+    for kind in ["cnv_", "msg_", "cll_", "ses_", "key_", "req_"] {
         probes.push(probe("Query.node.id", kind, NODE, json!({ "id": "$" })));
         probes.push(probe(
             "Query.nodes.ids",

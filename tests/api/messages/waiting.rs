@@ -218,6 +218,44 @@ async fn one_who_is_removed_while_the_send_waits_has_not_sent() {
     stage.app.finish().await;
 }
 
+/// The same for a block, for one send and for several that go together.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_who_is_blocked_while_the_send_waits_has_not_sent() {
+    let stage = Stage::set().await;
+    let [ann, bob] = stage.app.people(["Ann", "Bob"]).await;
+    let room = ann.makes_direct(&bob).await;
+    let mut stream = ann.follows(&room, Some(0)).await;
+    for is_alone in [true, false] {
+        let session = stage.holds("conversations").await;
+        let (by, whom) = (ann.clone(), bob.clone());
+        let blocking = tokio::spawn(async move { by.blocks(&whom).await });
+        stage.are_waiting(1).await;
+        let first = tokio::spawn(send(&bob, &room, "too late", None));
+        stage.are_waiting(2).await;
+        let mut more = Vec::new();
+        if !is_alone {
+            more.push(stage.queues(send(&bob, &room, "later still", None)).await);
+            more.push(stage.queues(send(&ann, &room, "hers", None)).await);
+        }
+
+        gives_back(session).await;
+
+        blocking.await.expect("Bob is blocked");
+        for sending in more.into_iter().chain([first]) {
+            assert_eq!(answered(sending).await, Err("FORBIDDEN".to_owned()));
+        }
+        ann.unblocks(&bob).await;
+    }
+    ann.sends(&room, "after").await;
+    let event = stream.next().await;
+    assert_eq!(
+        (&event["seq"], &event["message"]["text"]),
+        (&json!(1), &json!("after"))
+    );
+    drop(stream);
+    stage.app.finish().await;
+}
+
 /// The same for a right that comes: who inherits a channel may send there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_who_inherits_while_the_send_waits_has_sent() {
