@@ -91,7 +91,7 @@ on_both! {
         shy.updates_privacy(json!({ "foundByPhone": "NOBODY" })).await;
         known.updates_privacy(json!({ "foundByPhone": "CONTACTS" })).await;
         known.adds_contact(&ann, None).await;
-        crate::privacy::blocks(app, &blocked, &ann).await;
+        blocked.blocks(&ann).await;
         let book = json!([
             { "phone": "+1 (202) 555-0173", "name": "  Cleo at work " },
             { "phone": "not a number", "name": "Dentist" },

@@ -102,7 +102,7 @@ on_both! {
 
     async fn a_block_hides_two_from_each_other(app) {
         let [ann, bob, cleo] = app.people(["Ann", "Anton", "Cleo"]).await;
-        crate::privacy::blocks(app, &ann, &bob).await;
+        ann.blocks(&bob).await;
         for query in ["an", "ann@example.com", "anton@example.com"] {
             assert_eq!(ann.finds(query).await, NOBODY, "{query}");
             assert_eq!(bob.finds(query).await, NOBODY, "{query}");

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::harness::clients::Socket;
-use crate::harness::{App, Person, Room, on_both};
+use crate::harness::{Person, Room, on_both};
 use crate::presence::Watching;
 
 pub(crate) const UPDATE: &str = "mutation($input: UpdatePrivacyInput!) {
@@ -42,29 +42,6 @@ impl Person {
             found["messages"]["nodes"][0]["sender"]["avatarUrl"].clone(),
             found["resolved"]["edges"][0]["node"]["sender"]["avatarUrl"].clone(),
         ]
-    }
-}
-
-/// One blocks the other, as an operator might have it done. What follows a block comes of the
-/// settings being written anew.
-pub(crate) async fn blocks(app: &App, ann: &Person, bob: &Person) {
-    let (ann_email, bob_email) = (&ann.email, &bob.email);
-    app.runs_sql(&format!(
-        "INSERT INTO blocks (user_id, blocked_id, created_at) SELECT a.id, b.id, 0 FROM users a, users b
-         WHERE a.email = '{ann_email}' AND b.email = '{bob_email}'"
-    ))
-    .await;
-    settle(ann, bob).await;
-}
-
-async fn unblocks(app: &App, ann: &Person, bob: &Person) {
-    app.runs_sql("DELETE FROM blocks").await;
-    settle(ann, bob).await;
-}
-
-async fn settle(ann: &Person, bob: &Person) {
-    for person in [ann, bob] {
-        person.updates_privacy(json!({})).await;
     }
 }
 
@@ -198,7 +175,7 @@ on_both! {
         let mut profiles = bob.watches_profiles(&[&ann]).await;
         assert_eq!(profiles.next().await["avatarUrl"], PICTURE);
 
-        blocks(app, &ann, &bob).await;
+        ann.blocks(&bob).await;
         let nothing = json!({ "userId": ann.id, "state": "OFFLINE", "text": null, "lastSeenAt": null });
         assert_eq!(watching.next().await, nothing);
         other.shows(&bob, "OFFLINE").await;
@@ -214,7 +191,7 @@ on_both! {
         // What she does meanwhile is nothing to him.
         ann.sets_presence(json!({ "state": "AWAY", "text": "later" })).await;
         ann.updates_profile(json!({ "avatarUrl": "https://example.com/new.png" })).await;
-        unblocks(app, &ann, &bob).await;
+        ann.unblocks(&bob).await;
         assert_eq!(watching.next().await["text"], "later");
         other.shows(&bob, "BUSY").await;
         assert_eq!(profiles.next().await["avatarUrl"], "https://example.com/new.png");
