@@ -1,7 +1,10 @@
 //! That nobody learns who has an account, and that no secret is in a log.
 
 use super::*;
+use crate::bots::makes_bot;
+use crate::contacts::SYNC;
 use crate::harness::mailbox::Mailbox;
+use crate::harness::people::Sent;
 use crate::harness::process::Process;
 use crate::harness::servers::{Postgres, Redis};
 
@@ -45,13 +48,40 @@ on_both! {
 }
 
 /// All that must not be in a log.
-const WORDS: [&str; 5] = [
+const WORDS: [&str; 10] = [
     PASSWORD,
     "another good one",
     "the text of a message",
-    "+12025550173",
+    "what Cleo asks with",
+    "what Bob thinks of it",
+    "Granny's new number",
+    "12025550173",
+    "12025550188",
     "ann@example.com",
+    "bob@example.com",
 ];
+
+/// Looking for people, knowing them, asking them, reporting them; and a bot, whose key is answered.
+async fn of_strangers(process: &Process, ann: &Person, bob: &Person, sent: &Sent) -> String {
+    let find = "query($query: String!) { users(query: $query) { nodes { id } } }";
+    for query in ["+1 202 555 0173", &ann.email, "12025550188"] {
+        bob.asks(find, json!({ "query": query })).await;
+    }
+    let numbers = ["+12025550173", "+1 (202) 555-0188"]
+        .map(|phone| json!({ "phone": phone, "name": "Granny's new number" }));
+    bob.asks(SYNC, json!({ "input": { "contacts": numbers } }))
+        .await;
+    let cleo = process.person("Cleo").await;
+    cleo.asks_for_chat(json!({ "email": bob.email, "text": "what Cleo asks with" }))
+        .await;
+    bob.reports(
+        json!({ "messageId": sent.id, "reason": "SPAM", "comment": "what Bob thinks of it" }),
+    )
+    .await;
+    let (bot, _) = makes_bot(ann, "Bot", &["MESSAGES"]).await;
+    bot.asks("{ viewer { user { id } } }", json!({})).await;
+    bot.token
+}
 
 /// Runs through registering, codes, messages and mistakes on a node that logs all it can; then looks
 /// for what should not be there.
@@ -81,6 +111,7 @@ async fn logs_no_secrets(settings: &[(&str, &str)]) {
         ann.asks(ATTACH, code.input(json!({}))).await;
         secrets.extend([code.token, code.code]);
     }
+    secrets.push(of_strangers(&process, &ann, &bob, &sent).await);
     let again = ann.signs_in_again().await;
     let change = json!({ "currentPassword": PASSWORD, "newPassword": "another good one" });
     ann.asks(CHANGE, json!({ "input": change })).await;

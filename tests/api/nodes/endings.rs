@@ -1,6 +1,7 @@
 //! What ends a session or a membership on one node ends its streams on all.
 
 use super::*;
+use crate::bots::{REVOKE_KEY, makes_bot};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn signing_out_ends_the_session_on_every_node_within_a_second() {
@@ -68,6 +69,30 @@ async fn signing_out_ends_one_session_everywhere(cluster: &Cluster) {
         assert_eq!(on_phone.next().await["seq"], sent.seq);
         phone.on(&cluster.b).asks(VIEWER, json!({})).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revoked_key_ends_on_every_node_within_a_second() {
+    let (cluster, silent) = Cluster::with_a_silent_node().await;
+    let ann = cluster.a.person("Ann").await;
+    // Told by a hint, and found by the sweep.
+    for from in [&cluster.a, &silent] {
+        let (bot, key) = makes_bot(&ann, "Bot", &["MESSAGES"]).await;
+        let room = ann.makes_group("Bots", &[&bot]).await;
+        let bot = bot.on(&cluster.b);
+        let mut stream = bot.follows(&room, Some(0)).await;
+        bot.sends(&room, "here").await;
+        stream.next().await;
+        let revoke = json!({ "input": { "apiKeyId": key } });
+        ann.on(from).asks(REVOKE_KEY, revoke).await;
+        let answered = Instant::now();
+        assert_eq!(stream.ends().await, Ended::Closed(4403));
+        let took = answered.elapsed();
+        assert!(took < AT_ONCE, "{took:?}");
+        assert_eq!(bot.is_refused(VIEWER, json!({})).await, "UNAUTHENTICATED");
+    }
+    silent.finish().await;
+    cluster.down().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
