@@ -128,6 +128,29 @@ impl Membership {
         }
     }
 
+    /// Whether the actor may give `target` a role: the owner any to others, an admin less to
+    /// themselves. The owner hands the conversation over before stepping down.
+    pub(crate) fn may_set_role(&self, target: &Member, role: Role) -> Result<()> {
+        if self.conversation.kind == ConversationKind::Direct {
+            return Err(Error::Forbidden(
+                "in a direct conversation neither is above the other",
+            ));
+        }
+        let is_own = target.user_id == self.member.user_id;
+        match (self.member.role, is_own) {
+            (Role::Owner, false) => Ok(()),
+            (Role::Owner, true) if role == Role::Owner => Ok(()),
+            (Role::Owner, true) => Err(Error::Forbidden(
+                "a conversation has an owner: make somebody else the owner first",
+            )),
+            (Role::Admin | Role::Member, true) if role == self.member.role => Ok(()),
+            (Role::Admin, true) if role == Role::Member => Ok(()),
+            (Role::Admin | Role::Member, _) => Err(Error::Forbidden(
+                "only the owner gives members another role",
+            )),
+        }
+    }
+
     /// Whether the actor may send messages.
     pub(crate) fn may_send(&self) -> Result<()> {
         is_open(&self.conversation)?;

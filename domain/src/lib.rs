@@ -38,6 +38,7 @@ pub mod directory;
 pub mod error;
 pub mod event;
 pub mod feed;
+mod identifiers;
 pub mod limits;
 pub mod members;
 pub mod messages;

@@ -1,4 +1,6 @@
-//! Who is in a conversation: adding, removing and listing members.
+//! Who is in a conversation: adding, removing and listing members, and their [`roles`].
+
+mod roles;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use crate::page::{End, Page, PageRequest};
 use crate::users::User;
 use crate::{Cx, Error, Result, blocks, limits, users};
 
+pub use self::roles::set_role;
 pub use backchannel_entities::member::{Model as Member, Role};
 
 /// A new member's row in a conversation just made or just changed. Nothing from before
@@ -208,19 +211,34 @@ async fn leave(tx: &mut Tx, actor: Arc<User>, target: Member) -> Result<Conversa
         row.role = Set(Role::Owner);
         row.update(&tx.db).await?;
     }
+    record(tx, &conversation, actor.id, kinds, named).await?;
+    Ok(conversation)
+}
+
+/// Records what has happened to members, at the last positions of their conversation. `named` are the
+/// users whom the events name.
+async fn record(
+    tx: &mut Tx,
+    conversation: &Conversation,
+    actor_id: UserId,
+    kinds: Vec<EventKind>,
+    named: Vec<UserId>,
+) -> Result<()> {
+    let count = i64::try_from(kinds.len()).map_err(Error::internal)?;
     let users = users::read_many(&tx.db, named).await?;
     let users: Arc<[Arc<User>]> = users.into_values().collect();
-    let events = kinds.into_iter().zip(seq..).map(|(kind, seq)| Event {
-        conversation_id: id,
+    let stamp = tx.stamp().await?;
+    let seqs = conversation.last_seq - count + 1..;
+    let events = kinds.into_iter().zip(seqs).map(|(kind, seq)| Event {
+        conversation_id: conversation.id,
         seq,
-        at: now,
-        actor_id: Some(actor.id),
+        at: conversation.last_active_at,
+        actor_id: Some(actor_id),
         stamp,
         kind,
         users: Arc::clone(&users),
     });
-    tx.record(events.collect()).await?;
-    Ok(conversation)
+    tx.record(events.collect()).await
 }
 
 /// The longest-standing admin, else member, beside the owner who leaves.

@@ -9,8 +9,9 @@ use sea_orm::{ActiveModelTrait as _, Set};
 use crate::audit::Act;
 use crate::bus::UserNotice;
 use crate::error::Unauthenticated;
+use crate::identifiers::Identifier;
 use crate::sessions::SignedIn;
-use crate::users::{self, Identifier};
+use crate::users;
 use crate::{Cx, Domain, Error, Result};
 
 impl Cx {

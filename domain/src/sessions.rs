@@ -31,9 +31,10 @@ use crate::client::Client;
 use crate::clock::new_id;
 use crate::cx::Tx;
 use crate::error::Unauthenticated;
+use crate::identifiers::Identifier;
 use crate::rates::{self, Action, Guarded};
 use crate::tokens::{new_secret, secret_hash};
-use crate::users::{self, Identifier, User};
+use crate::users::{self, User};
 use crate::{Cx, Domain, Error, Result};
 
 pub(crate) use self::actor::Known;

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use backchannel_entities::code::Purpose;
 use backchannel_entities::{Timestamp, UserId, user};
 use sea_orm::sea_query::{Expr, LockType};
 use sea_orm::{
@@ -14,25 +13,16 @@ use sea_orm::{
 use crate::audit::Act;
 use crate::bus::UserNotice;
 use crate::clock::new_id;
-use crate::couriers::Channel;
 use crate::cx::Tx;
 use crate::db::in_list;
 use crate::error::is_unique_violation;
+use crate::identifiers::{self, Identifier};
 use crate::passwords::NewPassword;
 use crate::rates::{self, Guarded};
 use crate::sessions::{self, NewSession};
-use crate::{Cx, Domain, Error, Result, directory, limits, phones};
+use crate::{Cx, Domain, Error, Result, directory, limits};
 
 pub use backchannel_entities::user::{Audience, Model as User};
-
-/// What identifies an account.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Identifier {
-    /// In lower case.
-    Email(String),
-    /// In E.164.
-    Phone(String),
-}
 
 /// An account to be.
 pub(crate) struct NewAccountRow {
@@ -54,82 +44,6 @@ pub struct NewUser {
     display_name: String,
 }
 
-impl Identifier {
-    /// Checks that exactly one is given.
-    pub(crate) fn parse(domain: &Domain, email: Option<&str>, phone: Option<&str>) -> Result<Self> {
-        match (email, phone) {
-            (Some(email), None) => Ok(Self::Email(parse_email(email)?)),
-            (None, Some(phone)) => Ok(Self::Phone(parse_phone(domain, phone)?)),
-            (None, None) | (Some(_), Some(_)) => Err(Error::bad_input(
-                "email",
-                "give an e-mail address or a phone number",
-            )),
-        }
-    }
-
-    /// What [`Identifier::as_str`] has made of one.
-    pub(crate) fn of_text(text: String) -> Self {
-        if text.contains('@') {
-            Self::Email(text)
-        } else {
-            Self::Phone(text)
-        }
-    }
-
-    pub(crate) fn into_string(self) -> String {
-        match self {
-            Self::Email(text) | Self::Phone(text) => text,
-        }
-    }
-
-    /// How somebody is reached there.
-    pub(crate) fn channel(&self) -> Channel {
-        match self {
-            Self::Email(_) => Channel::Email,
-            Self::Phone(_) => Channel::Sms,
-        }
-    }
-
-    /// Whether a link is of use there, for what can be done by one.
-    pub(crate) fn link_for(&self, purpose: Purpose) -> bool {
-        match (self, purpose) {
-            (Self::Email(_), Purpose::Attach | Purpose::ResetPassword) => true,
-            (Self::Email(_), Purpose::Register | Purpose::SignIn) | (Self::Phone(_), _) => false,
-        }
-    }
-
-    /// Whether the user, who has it, has proved that it is theirs.
-    pub(crate) fn is_verified_of(&self, user: &User) -> bool {
-        match self {
-            Self::Email(_) => user.email_verified_at.is_some(),
-            Self::Phone(_) => user.phone_verified_at.is_some(),
-        }
-    }
-
-    /// Notes that the user has proved it.
-    pub(crate) fn verify(&self, row: &mut user::ActiveModel, now: Timestamp) {
-        match self {
-            Self::Email(_) => row.email_verified_at = Set(Some(now)),
-            Self::Phone(_) => row.phone_verified_at = Set(Some(now)),
-        }
-    }
-
-    /// Gives it to the user.
-    pub(crate) fn write_to(self, row: &mut user::ActiveModel) {
-        match self {
-            Self::Email(email) => row.email = Set(Some(email)),
-            Self::Phone(phone) => row.phone = Set(Some(phone)),
-        }
-    }
-
-    /// No two of them are the same text.
-    pub(crate) fn as_str(&self) -> &str {
-        match self {
-            Self::Email(text) | Self::Phone(text) => text,
-        }
-    }
-}
-
 impl NewUser {
     /// Checks a registration.
     ///
@@ -142,8 +56,10 @@ impl NewUser {
         password: String,
         display_name: &str,
     ) -> Result<Self> {
-        let email = email.map(parse_email).transpose()?;
-        let phone = phone.map(|phone| parse_phone(domain, phone)).transpose()?;
+        let email = email.map(identifiers::parse_email).transpose()?;
+        let phone = phone
+            .map(|phone| identifiers::parse_phone(domain, phone))
+            .transpose()?;
         if email.is_none() && phone.is_none() {
             return Err(Error::bad_input(
                 "email",
@@ -433,25 +349,4 @@ fn select_by_identifier(identifier: &Identifier) -> Select<user::Entity> {
         Identifier::Email(email) => user::Column::Email.eq(email),
         Identifier::Phone(phone) => user::Column::Phone.eq(phone),
     })
-}
-
-/// An e-mail address in the form it is kept and compared in. Whether it exists is for a
-/// message sent to it to tell, so little is demanded of its form.
-pub(crate) fn parse_email(email: &str) -> Result<String> {
-    let email = email.trim().to_lowercase();
-    let well_formed = email.len() <= limits::EMAIL_BYTES
-        && !email.chars().any(|c| c.is_whitespace() || c.is_control())
-        && email.split_once('@').is_some_and(|(local, domain)| {
-            !local.is_empty() && !domain.is_empty() && !domain.contains('@')
-        });
-    if well_formed {
-        Ok(email)
-    } else {
-        Err(Error::bad_input("email", "is not an e-mail address"))
-    }
-}
-
-/// A phone number in the form it is kept and compared in.
-pub(crate) fn parse_phone(domain: &Domain, phone: &str) -> Result<String> {
-    phones::parse("phone", phone, domain.0.settings.default_region)
 }

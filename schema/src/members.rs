@@ -21,7 +21,8 @@ use crate::users::User;
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "Role")]
 pub(crate) enum MemberRole {
-    /// Made the conversation, or inherited it: removes anyone, deletes any message.
+    /// Made the conversation, inherited it or was given it: removes anyone, deletes any message, gives
+    /// others their roles. There is one.
     Owner,
     /// Removes plain members, deletes any message.
     Admin,
@@ -187,6 +188,24 @@ struct RemoveMemberPayload {
     conversation: Conversation,
 }
 
+/// A member, and the role to be.
+#[derive(InputObject)]
+struct SetMemberRoleInput {
+    /// Where.
+    conversation_id: ID,
+    /// Which member.
+    user_id: ID,
+    /// The role from now on. OWNER hands the conversation over: the viewer is ADMIN then.
+    role: MemberRole,
+}
+
+/// The answer to `setMemberRole`.
+#[derive(SimpleObject)]
+struct SetMemberRolePayload {
+    /// The member, with the role.
+    member: Member,
+}
+
 #[derive(Default)]
 pub(crate) struct MembersMutation;
 
@@ -205,6 +224,24 @@ impl MembersMutation {
         let row = members::add(scope.cx(), id, parse_all(&input.user_ids)?).await?;
         Ok(AddMembersPayload {
             conversation: Conversation::new(scope, Arc::new(row)),
+        })
+    }
+
+    /// Gives a member another role, by a MemberRoleChanged event; one more tells of the OWNER who hands the
+    /// conversation over. The OWNER may give any role to others, an ADMIN may step down to MEMBER; all
+    /// else is FORBIDDEN, and so is everything in a DIRECT conversation.
+    async fn set_member_role(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which member, and the role.")] input: SetMemberRoleInput,
+    ) -> Result<SetMemberRolePayload> {
+        let scope = Scope::of(ctx);
+        scope.cx().signed_in()?;
+        let id = ConversationId::parse(&input.conversation_id)?;
+        let user_id = UserId::parse(&input.user_id)?;
+        let row = members::set_role(scope.cx(), id, user_id, input.role.into()).await?;
+        Ok(SetMemberRolePayload {
+            member: Member::new(scope, row),
         })
     }
 

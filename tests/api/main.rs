@@ -37,6 +37,7 @@ mod rates;
 mod receipts;
 mod reports;
 mod requests;
+mod roles;
 mod sdl;
 mod sessions;
 mod sharing;

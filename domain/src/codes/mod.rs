@@ -30,10 +30,11 @@ use crate::clock::{new_id, random_bytes};
 use crate::couriers::Letter;
 use crate::cx::Tx;
 use crate::db::in_list;
+use crate::identifiers::Identifier;
 use crate::rates::{self, Guarded};
 use crate::tokens::{new_secret, secret_hash};
 use crate::upkeep::{self, Found};
-use crate::users::{self, Identifier};
+use crate::users;
 use crate::{Cx, Domain, Result};
 
 pub use self::proving::Proof;

@@ -18,9 +18,9 @@ use sea_orm::{
 use crate::audit::Act;
 use crate::cx::Tx;
 use crate::db::in_list;
+use crate::identifiers::Identifier;
 use crate::rates::{self, Guarded};
 use crate::tokens::{SECRET_BYTES, secret_hash};
-use crate::users::Identifier;
 use crate::{Cx, Error, Result};
 
 use super::{LINK_GOOD_FOR, Purpose, mac};

@@ -9,10 +9,11 @@ use crate::audit::Act;
 use crate::bus::UserNotice;
 use crate::cx::Tx;
 use crate::error::Unauthenticated;
+use crate::identifiers::Identifier;
 use crate::passwords::NewPassword;
 use crate::rates::{self, Guarded};
 use crate::sessions::{self, Issuer, NewSession};
-use crate::users::{self, Identifier, NewAccountRow, User};
+use crate::users::{self, NewAccountRow, User};
 use crate::{Cx, Error, Result, limits};
 
 use super::Purpose;

@@ -1,4 +1,4 @@
-//! Whom users know: added one by one, or found by the numbers of an address book ([`sync`]).
+//! Whom users know: added one by one, or found by the numbers of an address book ([`mod@sync`]).
 //!
 //! What a user is to another by this decides what that one sees of them ([`crate::ties`]), so
 //! whatever adds or removes a contact touches its owner.

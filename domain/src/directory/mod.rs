@@ -23,10 +23,11 @@ use sea_orm::{
 
 use crate::cx::Tx;
 use crate::db::in_list;
+use crate::identifiers::{self, Identifier};
 use crate::page::{End, Page, PageRequest};
 use crate::rates::{self, Action};
 use crate::upkeep::{self, Found};
-use crate::users::{self, Identifier, User};
+use crate::users::{self, User};
 use crate::{Cx, Domain, Error, Result, limits};
 
 pub(crate) use self::terms::key;
@@ -111,8 +112,8 @@ pub async fn find(
 /// Who has the e-mail address or phone number that a query is, if they wish to be found by it. One
 /// statement, whatever comes of it.
 async fn find_exactly(cx: &Cx, actor: UserId, query: &str) -> Result<Option<Place>> {
-    let phone = users::parse_phone(cx.domain(), query).map(Identifier::Phone);
-    let email = || users::parse_email(query).map(Identifier::Email);
+    let phone = identifiers::parse_phone(cx.domain(), query).map(Identifier::Phone);
+    let email = || identifiers::parse_email(query).map(Identifier::Email);
     let Ok(identifier) = phone.or_else(|_| email()) else {
         return Ok(None);
     };

@@ -22,9 +22,10 @@ use crate::bus::UserNotice;
 use crate::clock::new_id;
 use crate::conversations::{Conversation, Pair};
 use crate::cx::Tx;
+use crate::identifiers::Identifier;
 use crate::rates::{self, Guarded};
 use crate::ties::{self, Tie};
-use crate::users::{self, Identifier};
+use crate::users;
 use crate::{Cx, Domain, Error, Result, blocks, limits, messages};
 
 pub use backchannel_entities::chat_request::{Model as ChatRequest, State as ChatRequestState};

@@ -959,6 +959,21 @@ mutation KeepPreferences($input: SetPreferencesInput!) {
     }
   }
 }
+`},{file:"34-make-an-admin.graphql",text:`# Title: Ann makes Bob an admin
+# Everybody in the conversation hears of it. With OWNER she would hand it over.
+# as: ann
+# variables: {"input": {"conversationId": "{{conversationId}}", "userId": "{{bobId}}", "role": "ADMIN"}}
+
+mutation MakeAnAdmin($input: SetMemberRoleInput!) {
+  setMemberRole(input: $input) {
+    member {
+      role
+      user {
+        displayName
+      }
+    }
+  }
+}
 `},{file:"40-ann-rings-bob.graphql",text:`# Title: Ann rings Bob
 # Calls are between the two members of a DIRECT conversation. All of Bob's devices ring for
 # 40 seconds; go on to the next examples before that, or start again here.

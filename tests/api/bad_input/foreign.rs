@@ -304,6 +304,16 @@ fn probes(scene: &Scene, own: &Room) -> Vec<Probe> {
         REVOKE,
         revoke,
     ));
+    for (of, user) in [
+        ("SetMemberRoleInput.conversationId", ann.as_str()),
+        ("SetMemberRoleInput.conversationId", stranger),
+    ] {
+        let variables = json!({ "conversationId": "$", "userId": user, "role": "ADMIN" });
+        probes.push(probe(of, "cnv_", SET_ROLE, input(variables)));
+    }
+    let role = json!({ "conversationId": own, "userId": "$", "role": "ADMIN" });
+    let of = "SetMemberRoleInput.userId";
+    probes.push(probe(of, "usr_", SET_ROLE, input(role)));
     let more = input(json!({ "botId": "$", "name": "mine", "scopes": [] }));
     probes.push(probe("CreateApiKeyInput.botId", "usr_", CREATE_KEY, more));
     let keys = json!({ "bot": "$" });

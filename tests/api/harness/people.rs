@@ -220,6 +220,13 @@ impl Person {
         self.asks(REMOVE, json!({ "input": input })).await;
     }
 
+    /// Gives somebody another role.
+    pub(crate) async fn sets_role(&self, room: &Room, other: &Self, role: &str) {
+        let input = json!({ "conversationId": room.id, "userId": other.id, "role": role });
+        let set = self.asks(SET_ROLE, json!({ "input": input })).await;
+        assert_eq!(set["setMemberRole"]["member"]["role"], role);
+    }
+
     pub(crate) async fn last_seq(&self, room: &Room) -> i64 {
         let query = "query($id: ID!) { conversation(id: $id) { lastSeq } }";
         let found = self.asks(query, json!({ "id": room.id })).await;
@@ -330,6 +337,9 @@ pub(crate) const ADD: &str =
     "mutation($input: AddMembersInput!) { addMembers(input: $input) { conversation { id } } }";
 pub(crate) const REMOVE: &str =
     "mutation($input: RemoveMemberInput!) { removeMember(input: $input) { conversation { id } } }";
+
+pub(crate) const SET_ROLE: &str =
+    "mutation($input: SetMemberRoleInput!) { setMemberRole(input: $input) { member { role } } }";
 
 pub(crate) const MARK_READ: &str =
     "mutation($input: MarkInput!) { markRead(input: $input) { member { deliveredSeq readSeq } } }";
