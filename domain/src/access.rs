@@ -151,6 +151,22 @@ impl Membership {
         }
     }
 
+    /// Whether the actor may change what the conversation is called and looks like.
+    pub(crate) fn may_update(&self) -> Result<()> {
+        match (self.conversation.kind, self.member.role) {
+            (ConversationKind::Direct, _) => Err(Error::Forbidden(
+                "a direct conversation is called by its members",
+            )),
+            (ConversationKind::Channel | ConversationKind::Room, Role::Member) => Err(
+                Error::Forbidden("only owners and admins change a channel or room"),
+            ),
+            (ConversationKind::Group, _)
+            | (ConversationKind::Channel | ConversationKind::Room, Role::Owner | Role::Admin) => {
+                Ok(())
+            }
+        }
+    }
+
     /// Whether the actor may send messages.
     pub(crate) fn may_send(&self) -> Result<()> {
         is_open(&self.conversation)?;

@@ -1,6 +1,7 @@
 //! Conversations: making, finding and listing them.
 
 mod direct;
+mod updating;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::page::{End, Page, PageRequest};
 use crate::{Cx, Error, Result, blocks, limits, users};
 
 pub(crate) use self::direct::Pair;
+pub use self::updating::{ConversationChange, update};
 pub use backchannel_entities::conversation::{Kind as ConversationKind, Model as Conversation};
 
 /// A conversation to make, checked.
@@ -130,6 +132,8 @@ async fn make(
         id: Set(founding.id),
         kind: Set(founding.kind),
         title: Set(founding.title),
+        description: Set(None),
+        avatar_url: Set(None),
         slug: Set(founding.slug),
         direct_key: Set(founding.direct_key),
         created_by: Set(owner),

@@ -7,6 +7,7 @@ use backchannel_entities::{
 };
 use sea_orm::Set;
 
+use crate::conversations::Conversation;
 use crate::messages::Message;
 use crate::users::User;
 
@@ -49,6 +50,9 @@ pub enum EventKind {
     MemberRoleChanged(UserId),
     /// The call is over.
     CallEnded(CallId),
+    /// The conversation has another title, description or picture; it is carried as it was when the
+    /// event was read.
+    ConversationUpdated(Arc<Conversation>),
 }
 
 impl Event {
@@ -61,7 +65,8 @@ impl Event {
             EventKind::MessageSent(_)
             | EventKind::MessageEdited(_)
             | EventKind::MessageDeleted(_)
-            | EventKind::CallEnded(_) => None,
+            | EventKind::CallEnded(_)
+            | EventKind::ConversationUpdated(_) => None,
         }
     }
 
@@ -79,6 +84,7 @@ impl Event {
                 (Kind::MemberRoleChanged, None, Some(*about), None)
             }
             EventKind::CallEnded(about) => (Kind::CallEnded, None, None, Some(*about)),
+            EventKind::ConversationUpdated(_) => (Kind::ConversationUpdated, None, None, None),
         };
         Some(conversation_event::ActiveModel {
             conversation_id: Set(self.conversation_id),

@@ -10,8 +10,8 @@ pub const NAME_CHARS: usize = 100;
 pub const USER_AGENT_CHARS: usize = 256;
 /// Longest text of a presence, in characters.
 pub const PRESENCE_TEXT_CHARS: usize = 140;
-/// Longest bio, in characters.
-pub const BIO_CHARS: usize = 500;
+/// Longest bio, and longest description of a conversation, in characters.
+pub const PARAGRAPH_CHARS: usize = 500;
 /// Longest comment to a report, in characters.
 pub const COMMENT_CHARS: usize = 1_000;
 /// Fewest and most characters of a username.
@@ -116,11 +116,11 @@ pub(crate) fn comment(field: &'static str, value: &str) -> Result<Option<String>
     Ok(Some(value.to_owned()).filter(|value| !value.is_empty()))
 }
 
-/// What a user says about themselves: trimmed, at most [`BIO_CHARS`], line breaks among them.
-pub(crate) fn bio(field: &'static str, value: &str) -> Result<String> {
+/// What is said about a user or a conversation: trimmed, at most [`PARAGRAPH_CHARS`], line breaks among them.
+pub(crate) fn paragraph(field: &'static str, value: &str) -> Result<String> {
     let value = value.trim();
-    if value.is_empty() || value.chars().count() > BIO_CHARS {
-        let message = format!("must have 1 to {BIO_CHARS} characters; null takes it away");
+    if value.is_empty() || value.chars().count() > PARAGRAPH_CHARS {
+        let message = format!("must have 1 to {PARAGRAPH_CHARS} characters; null takes it away");
         return Err(Error::bad_input(field, message));
     }
     if value.chars().any(|c| c.is_control() && c != '\n') {

@@ -5,7 +5,7 @@ mod roles;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use backchannel_entities::{ConversationId, Timestamp, UserId, member};
+use backchannel_entities::{ConversationId, Timestamp, UserId, conversation, member};
 use sea_orm::sea_query::{ExprTrait as _, OnConflict, Order};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -15,7 +15,7 @@ use sea_orm::{
 use crate::access::{self, Membership};
 use crate::bots::Scope;
 use crate::bus::UserNotice;
-use crate::conversations::Conversation;
+use crate::conversations::{Conversation, ConversationKind};
 use crate::cx::Tx;
 use crate::db::{in_list, page_of_each};
 use crate::event::{Event, EventKind};
@@ -81,6 +81,35 @@ pub async fn add(cx: &Cx, id: ConversationId, user_ids: Vec<UserId>) -> Result<C
             }
             blocks::require_none(tx, actor.id, &joining).await?;
             join(tx, id, &actor, joining, &users).await
+        })
+    })
+    .await
+}
+
+/// Joins a room. One who is a member already stays as they are.
+///
+/// # Errors
+/// [`Error::NotFound`] when no room has this slug.
+pub async fn join_room(cx: &Cx, slug: &str) -> Result<Conversation> {
+    let actor = Arc::clone(&cx.signed_in()?.user);
+    // What cannot be a slug is nobody's.
+    let slug = limits::slug("slug", slug).map_err(|_| Error::NotFound("conversation"))?;
+    cx.write_in(Scope::Conversations, move |tx| {
+        Box::pin(async move {
+            let room = conversation::Entity::find()
+                .filter(conversation::Column::Slug.eq(slug))
+                .filter(conversation::Column::Kind.eq(ConversationKind::Room))
+                .one(&tx.db)
+                .await?;
+            let room = tx
+                .lock(room.ok_or(Error::NotFound("conversation"))?.id)
+                .await?;
+            let known = access::find(&tx.db, room.id, actor.id).await?;
+            if known.is_some_and(|known| known.left_at.is_none()) {
+                return Ok(room);
+            }
+            let users = HashMap::from([(actor.id, Arc::clone(&actor))]);
+            join(tx, room.id, &actor, vec![actor.id], &users).await
         })
     })
     .await

@@ -71,7 +71,7 @@ impl ProfileChange {
             display_name: display_name.transpose()?,
             username: change(username, |name| parse_username(&name))?,
             avatar_url: change(avatar_url, |url| limits::web_url("avatarUrl", &url))?,
-            bio: change(bio, |bio| limits::bio("bio", &bio))?,
+            bio: change(bio, |bio| limits::paragraph("bio", &bio))?,
             locale: change(locale, |tag| limits::language_tag("locale", tag))?,
             date_of_birth: change(date_of_birth, parse_date_of_birth)?,
             is_onboarded,

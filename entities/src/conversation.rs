@@ -29,6 +29,10 @@ pub struct Model {
     pub kind: Kind,
     /// Title; direct conversations have none.
     pub title: Option<String>,
+    /// What it is about.
+    pub description: Option<String>,
+    /// Absolute URL of its picture.
+    pub avatar_url: Option<String>,
     /// Name in addresses; unique.
     pub slug: Option<String>,
     /// Both members' ids of a direct conversation, smaller first; unique.

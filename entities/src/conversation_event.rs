@@ -20,6 +20,8 @@ pub enum Kind {
     MemberRoleChanged,
     /// `call_id` is over.
     CallEnded,
+    /// Title, description or picture are others.
+    ConversationUpdated,
 }
 
 /// An event. It names what it is about and carries no payload: readers are shown the

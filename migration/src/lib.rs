@@ -23,6 +23,7 @@ mod m20261121_000013_people;
 mod m20261121_000014_requests;
 mod m20261121_000015_audit;
 mod m20261121_000016_bots;
+mod m20261121_000017_descriptions;
 
 /// The whole history, oldest first.
 pub struct Migrator;
@@ -46,6 +47,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000014_requests::Migration),
             Box::new(m20261121_000015_audit::Migration),
             Box::new(m20261121_000016_bots::Migration),
+            Box::new(m20261121_000017_descriptions::Migration),
         ]
     }
 }

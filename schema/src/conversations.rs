@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
+use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object, SimpleObject};
 use backchannel_domain::conversations::{
-    self, Conversation as Row, ConversationKind as RowKind, NewConversation,
+    self, Conversation as Row, ConversationChange, ConversationKind as RowKind, NewConversation,
 };
 use backchannel_domain::page::End;
-use backchannel_domain::{ConversationId, Error};
+use backchannel_domain::{ConversationId, Error, members};
 
 use crate::connection::{List, RawPageArgs, page_cost, parse_seq_cursor};
 use crate::error::Result;
 use crate::id::{Global as _, parse_all};
 use crate::members::{MemberConnection, MemberList, parse_member_cursor};
 use crate::message_page::MessageConnection;
-use crate::scalars::int;
+use crate::scalars::{change, int};
 use crate::scope::Scope;
 use crate::sharing::per_viewer;
 
@@ -28,7 +28,7 @@ pub(crate) enum ConversationKind {
     Group,
     /// Few write, many read.
     Channel,
-    /// Found by its slug.
+    /// Found by its slug, and joined by anyone.
     Room,
 }
 
@@ -76,6 +76,16 @@ impl Conversation {
     /// Title; null for direct conversations and where none was given.
     async fn title(&self) -> Option<&str> {
         self.row.title.as_deref()
+    }
+
+    /// What it is about, if anything is said.
+    async fn description(&self) -> Option<&str> {
+        self.row.description.as_deref()
+    }
+
+    /// Absolute URL of its picture, if it has one.
+    async fn avatar_url(&self) -> Option<&str> {
+        self.row.avatar_url.as_deref()
     }
 
     /// Name in addresses, for rooms that have one.
@@ -219,6 +229,40 @@ struct CreateConversationPayload {
     conversation: Conversation,
 }
 
+/// What is to change of a conversation. What is left out stays as it is; null takes it away.
+#[derive(InputObject)]
+struct UpdateConversationInput {
+    /// Which.
+    conversation_id: ID,
+    /// Title, 1 to 100 characters.
+    title: MaybeUndefined<String>,
+    /// What it is about, 1 to 500 characters.
+    description: MaybeUndefined<String>,
+    /// Absolute http or https URL of the picture, at most 2,048 bytes.
+    avatar_url: MaybeUndefined<String>,
+}
+
+/// The answer to `updateConversation`.
+#[derive(SimpleObject)]
+struct UpdateConversationPayload {
+    /// The conversation, as it is now.
+    conversation: Conversation,
+}
+
+/// Which room to join.
+#[derive(InputObject)]
+struct JoinRoomInput {
+    /// Its slug.
+    slug: String,
+}
+
+/// The answer to `joinRoom`.
+#[derive(SimpleObject)]
+struct JoinRoomPayload {
+    /// The room.
+    conversation: Conversation,
+}
+
 #[derive(Default)]
 pub(crate) struct ConversationsMutation;
 
@@ -245,6 +289,41 @@ impl ConversationsMutation {
         let new = NewConversation::parse(kind.into(), members, title.as_deref(), slug.as_deref())?;
         let row = conversations::create(scope.cx(), new).await?;
         Ok(CreateConversationPayload {
+            conversation: Conversation::new(scope, Arc::new(row)),
+        })
+    }
+
+    /// Changes what a conversation is called and looks like, by a ConversationUpdated event. Any member of a
+    /// GROUP may; in a CHANNEL or ROOM, owners and admins; a DIRECT one is FORBIDDEN.
+    async fn update_conversation(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which, and what is to change.")] input: UpdateConversationInput,
+    ) -> Result<UpdateConversationPayload> {
+        let scope = Scope::of(ctx);
+        scope.cx().signed_in()?;
+        let id = ConversationId::parse(&input.conversation_id)?;
+        let change = ConversationChange::parse(
+            change(input.title),
+            change(input.description),
+            change(input.avatar_url),
+        )?;
+        let row = conversations::update(scope.cx(), id, change).await?;
+        Ok(UpdateConversationPayload {
+            conversation: Conversation::new(scope, Arc::new(row)),
+        })
+    }
+
+    /// Joins a ROOM, by a MemberJoined event: anyone who is signed in may, and leaves by `removeMember`.
+    /// NOT_FOUND where no ROOM has this slug. To join again changes nothing.
+    async fn join_room(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which room.")] input: JoinRoomInput,
+    ) -> Result<JoinRoomPayload> {
+        let scope = Scope::of(ctx);
+        let row = members::join_room(scope.cx(), &input.slug).await?;
+        Ok(JoinRoomPayload {
             conversation: Conversation::new(scope, Arc::new(row)),
         })
     }

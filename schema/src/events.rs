@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Interface, Object, SimpleObject, Subscription};
 use backchannel_domain::admission::Admission;
+use backchannel_domain::conversations::Conversation as ConversationRow;
 use backchannel_domain::event::{Event, EventKind};
 use backchannel_domain::messages::Message as MessageRow;
 use backchannel_domain::{CallId, ConversationId, UserId, feed};
@@ -46,6 +47,7 @@ enum ConversationEvent {
     MemberLeft(MemberLeft),
     MemberRoleChanged(MemberRoleChanged),
     CallEnded(CallEnded),
+    ConversationUpdated(ConversationUpdated),
 }
 
 impl ConversationEvent {
@@ -69,6 +71,9 @@ impl ConversationEvent {
                 Self::MemberRoleChanged(MemberRoleChanged { base, about })
             }
             EventKind::CallEnded(about) => Self::CallEnded(CallEnded { base, about }),
+            EventKind::ConversationUpdated(about) => {
+                Self::ConversationUpdated(ConversationUpdated { base, about })
+            }
         }
     }
 }
@@ -165,7 +170,7 @@ event! {
     user: User = user
 }
 event! {
-    /// A member has another role; so far this happens to whoever inherits a conversation.
+    /// A member has another role: by `setMemberRole`, or by inheriting the conversation.
     MemberRoleChanged, UserId,
     /// The member, as they are now.
     member: Member = member
@@ -176,6 +181,32 @@ event! {
     CallEnded, CallId,
     /// The call.
     call: Call = call
+}
+
+event! {
+    /// The conversation has another title, description or picture.
+    ConversationUpdated, Arc<ConversationRow>,
+    /// What it is called and looks like now.
+    details: ConversationDetails = details
+}
+
+/// What a conversation is called and looks like.
+#[derive(SimpleObject)]
+struct ConversationDetails {
+    /// Title, if it has one.
+    title: Option<String>,
+    /// What it is about, if anything is said.
+    description: Option<String>,
+    /// Absolute URL of its picture, if it has one.
+    avatar_url: Option<String>,
+}
+
+async fn details(_: &Base, row: &Arc<ConversationRow>) -> Result<ConversationDetails> {
+    Ok(ConversationDetails {
+        title: row.title.clone(),
+        description: row.description.clone(),
+        avatar_url: row.avatar_url.clone(),
+    })
 }
 
 async fn message(base: &Base, row: &Arc<MessageRow>) -> Result<Message> {

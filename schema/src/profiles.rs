@@ -7,7 +7,7 @@ use futures_util::{Stream, StreamExt as _};
 
 use crate::error::Result;
 use crate::id::parse_all;
-use crate::scalars::{Date, Json};
+use crate::scalars::{Date, Json, change};
 use crate::scope::Scope;
 use crate::streaming;
 use crate::users::User;
@@ -101,14 +101,6 @@ impl ProfilesMutation {
         Ok(SetPreferencesPayload {
             viewer: viewer.await?,
         })
-    }
-}
-
-fn change<T>(input: MaybeUndefined<T>) -> Option<Option<T>> {
-    match input {
-        MaybeUndefined::Undefined => None,
-        MaybeUndefined::Null => Some(None),
-        MaybeUndefined::Value(value) => Some(Some(value)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Scalars of our own.
 
-use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
+use async_graphql::{InputValueError, InputValueResult, MaybeUndefined, Scalar, ScalarType, Value};
 use backchannel_domain as domain;
 use backchannel_domain::Timestamp;
 use chrono::{DateTime as Chrono, NaiveDate, SecondsFormat, Utc};
@@ -122,4 +122,13 @@ impl From<Timestamp> for DateTime {
 /// A position as GraphQL's 32-bit `Int`. The domain never allocates a larger one.
 pub(crate) fn int(seq: i64) -> i32 {
     i32::try_from(seq).unwrap_or(i32::MAX)
+}
+
+/// What an input says of a thing: none leaves it as it is, none within takes it away.
+pub(crate) fn change<T>(input: MaybeUndefined<T>) -> Option<Option<T>> {
+    match input {
+        MaybeUndefined::Undefined => None,
+        MaybeUndefined::Null => Some(None),
+        MaybeUndefined::Value(value) => Some(Some(value)),
+    }
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::harness::people::{
     ADD, DELETE, EDIT, EVENTS, Following, MARK_DELIVERED, MARK_READ, RECEIPTS, REMOVE, Room, SEND,
-    SET_ROLE, SET_TYPING, Sent, TYPING, text,
+    SET_ROLE, SET_TYPING, Sent, TYPING, UPDATE, text,
 };
 use crate::harness::{App, Person, on_both};
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::on_both;
-use crate::harness::people::{ADD, DELETE, EDIT, REMOVE, SEND, seqs};
+use crate::harness::people::{ADD, DELETE, EDIT, JOIN_ROOM, REMOVE, SEND, UPDATE, seqs};
 
 on_both! {
     async fn a_new_conversation_has_no_events(app) {
@@ -55,6 +55,76 @@ on_both! {
         assert_eq!(refused, json!({ "code": "CONFLICT", "field": "slug" }));
         assert_eq!(bob.is_refused(query, json!({ "slug": "general-talk" })).await, "NOT_FOUND");
         assert_eq!(ann.is_refused(query, json!({ "slug": "none" })).await, "NOT_FOUND");
+    }
+
+    async fn a_change_of_title_is_told_to_all_and_stays(app) {
+        let [ann, bob] = app.people(["Ann", "Bob"]).await;
+        let room = ann.makes_group("Old", &[&bob]).await;
+        let mut live = bob.follows(&room, Some(0)).await;
+        let picture = "https://example.com/lake.png";
+        let updated = bob.updates(&room, json!({ "title": " Lake ", "description": "Trains,\ntents", "avatarUrl": picture })).await;
+        assert_eq!(updated, json!({ "title": "Lake", "description": "Trains,\ntents", "avatarUrl": picture, "lastSeq": 1 }));
+        // What makes no difference is no event.
+        ann.updates(&room, json!({ "title": "Lake" })).await;
+        ann.updates(&room, json!({})).await;
+        let event = live.next().await;
+        assert_eq!((&event["__typename"], &event["seq"], &event["actor"]["id"]), (&json!("ConversationUpdated"), &json!(1), &json!(bob.id)));
+        assert_eq!(event["details"], json!({ "title": "Lake", "description": "Trains,\ntents", "avatarUrl": picture }));
+        ann.updates(&room, json!({ "title": null, "avatarUrl": null })).await;
+        let now = json!({ "title": null, "description": "Trains,\ntents", "avatarUrl": null });
+        assert_eq!(live.next().await["details"], now);
+        // Replayed, both tell what is so now.
+        let mut replay = ann.follows(&room, Some(0)).await;
+        for seq in [1, 2] {
+            let event = replay.next().await;
+            assert_eq!((&event["seq"], &event["details"]), (&json!(seq), &now));
+        }
+        let query = "query($id: ID!) { conversation(id: $id) { title description avatarUrl } }";
+        assert_eq!(ann.asks(query, json!({ "id": room.id })).await["conversation"], now);
+    }
+
+    async fn not_everybody_changes_a_channel_and_nobody_a_direct_conversation(app) {
+        let [ann, bob] = app.people(["Ann", "Bob"]).await;
+        let change = |id: &str| json!({ "input": { "conversationId": id, "title": "Mine" } });
+        for kind in ["CHANNEL", "ROOM"] {
+            let room = ann.makes(json!({ "kind": kind, "title": "News", "memberIds": [bob.id] })).await;
+            assert_eq!(bob.is_refused(UPDATE, change(&room.id)).await, "FORBIDDEN");
+            ann.sets_role(&room, &bob, "ADMIN").await;
+            assert_eq!(bob.updates(&room, json!({ "title": "Ours" })).await["title"], "Ours");
+        }
+        let direct = ann.makes_direct(&bob).await;
+        assert_eq!(ann.is_refused(UPDATE, change(&direct.id)).await, "FORBIDDEN");
+        let group = ann.makes_group("Group", &[&bob]).await;
+        for (field, value) in [("title", " "), ("title", "a\nb"), ("description", ""), ("avatarUrl", "javascript:alert(1)")] {
+            let mut input = json!({ "conversationId": group.id });
+            input[field] = value.into();
+            let refused = ann.is_refused_with(UPDATE, json!({ "input": input })).await;
+            assert_eq!(refused, json!({ "code": "BAD_USER_INPUT", "field": field }));
+        }
+        assert_eq!(ann.last_seq(&group).await, 0);
+    }
+
+    async fn anyone_joins_a_room_by_its_slug_once(app) {
+        let [ann, bob, cleo] = app.people(["Ann", "Bob", "Cleo"]).await;
+        let room = ann.makes(json!({ "kind": "ROOM", "memberIds": [], "slug": "lobby", "title": "Lobby" })).await;
+        ann.sends(&room, "welcome").await;
+        let mut stream = ann.follows(&room, Some(1)).await;
+        let join = json!({ "input": { "slug": "lobby" } });
+        let all = futures_util::future::join_all((0..6).map(|_| bob.asks(JOIN_ROOM, join.clone()))).await;
+        assert!(all.iter().all(|joined| joined["joinRoom"]["conversation"]["id"] == room.id), "{all:?}");
+        cleo.asks(JOIN_ROOM, join.clone()).await;
+        let joined = stream.take(2).await;
+        let who: Vec<_> = joined.iter().map(|event| (event["member"]["user"]["id"].clone(), event["actor"]["id"].clone())).collect();
+        assert_eq!(who, [(json!(bob.id), json!(bob.id)), (json!(cleo.id), json!(cleo.id))]);
+        bob.sends(&room, "hello").await;
+        bob.removes(&room, &bob).await;
+        bob.asks(JOIN_ROOM, join).await;
+        assert_eq!(seqs(&stream.take(3).await), [4, 5, 6]);
+        for slug in ["none", "Not A Slug", ""] {
+            assert_eq!(bob.is_refused(JOIN_ROOM, json!({ "input": { "slug": slug } })).await, "NOT_FOUND", "{slug}");
+        }
+        let anonymous = app.anonymous(JOIN_ROOM, json!({ "input": { "slug": "lobby" } })).await;
+        assert_eq!(anonymous["errors"][0]["extensions"]["code"], "UNAUTHENTICATED");
     }
 
     async fn adding_a_member_twice_is_one_event(app) {

@@ -10,7 +10,7 @@ use crate::calls::{ANSWER, HANG_UP, HISTORY, ICE};
 use crate::codes::{ATTACH, CHANGE, RESET, SIGN_IN, asks_for_code, asks_to_attach};
 use crate::contacts;
 use crate::directory::FIND;
-use crate::harness::people::{PASSWORD, text};
+use crate::harness::people::{JOIN_ROOM, PASSWORD, text};
 use crate::harness::{App, Person, on_both, until};
 use crate::requests::{ACCEPT, CANCEL, DECLINE, LIST as REQUESTS};
 use crate::sessions::{LIST, RENAME, REVOKE, has_no_leases, session_ids};
@@ -309,6 +309,10 @@ on_both! {
         ann.adds(&room, &[&cleo]).await;
         ann.removes(&room, &cleo).await;
         ann.sends(&other, "there").await;
+        ann.updates(&other, json!({ "description": "all the others" })).await;
+        ann.sets_role(&room, &bob, "ADMIN").await;
+        ann.makes(json!({ "kind": "ROOM", "memberIds": [], "slug": "plans" })).await;
+        bob.asks(JOIN_ROOM, json!({ "input": { "slug": "plans" } })).await;
         sends_at_once(&ann).await;
         // Pages: one conversation, the viewer's list, members, unread, from both ends.
         let query = "query($id: ID!) {

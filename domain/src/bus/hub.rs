@@ -388,7 +388,8 @@ impl State {
             EventKind::MessageEdited(_)
             | EventKind::MessageDeleted(_)
             | EventKind::MemberRoleChanged(_)
-            | EventKind::CallEnded(_) => {}
+            | EventKind::CallEnded(_)
+            | EventKind::ConversationUpdated(_) => {}
         }
     }
 }

@@ -176,7 +176,8 @@ impl Viewpoint {
             | EventKind::MessageSent(_)
             | EventKind::MessageEdited(_)
             | EventKind::MessageDeleted(_)
-            | EventKind::CallEnded(_) => false,
+            | EventKind::CallEnded(_)
+            | EventKind::ConversationUpdated(_) => false,
         }
     }
 

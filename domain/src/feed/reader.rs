@@ -10,11 +10,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backchannel_entities::{ConversationId, MessageId, Timestamp, UserId, conversation_event};
-use sea_orm::{ActiveEnum, ConnectionTrait, DbErr, FromQueryResult, QueryResult, Statement};
+use backchannel_entities::{
+    ConversationId, MessageId, Timestamp, UserId, conversation, conversation_event,
+};
+use sea_orm::{
+    ActiveEnum, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter,
+    QueryResult, Statement,
+};
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit, mpsc, oneshot};
 use tokio::time::Instant;
 
+use crate::conversations::Conversation;
 use crate::db::Connections;
 use crate::db::in_list;
 use crate::event::{Event, EventKind};
@@ -196,8 +202,9 @@ async fn read_united(db: &Connections, ranges: &[Range]) -> Result<Vec<Arc<Event
             Statement::from_sql_and_values(db.get_database_backend(), sql(ranges.len()), values);
         let rows = db.query_all_raw(statement).await?;
         let start = events.len();
+        let updated = updated_conversations(db, &rows).await?;
         for row in &rows {
-            events.push(event(row)?);
+            events.push(event(row, &updated)?);
         }
         attach_users(db, &mut events[start..]).await?;
     }
@@ -238,7 +245,36 @@ ORDER BY 1, 2
     )
 }
 
-fn event(row: &QueryResult) -> Result<Event, DbErr> {
+/// The conversations that events say have changed, as they are now. Few do, so they are read by
+/// themselves.
+async fn updated_conversations(
+    db: &Connections,
+    rows: &[QueryResult],
+) -> Result<HashMap<ConversationId, Arc<Conversation>>> {
+    let changed = conversation_event::Kind::ConversationUpdated.to_value();
+    let mut ids: Vec<ConversationId> = Vec::new();
+    for row in rows {
+        if row.try_get::<String>("", "kind")? == changed {
+            ids.push(row.try_get("", "conversation_id")?);
+        }
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let found = conversation::Entity::find()
+        .filter(conversation::Column::Id.is_in(in_list(&ids)))
+        .all(db)
+        .await?;
+    let by_id = found.into_iter().map(|found| (found.id, Arc::new(found)));
+    Ok(by_id.collect())
+}
+
+fn event(
+    row: &QueryResult,
+    updated: &HashMap<ConversationId, Arc<Conversation>>,
+) -> Result<Event, DbErr> {
     let message = || -> Result<Arc<Message>, DbErr> {
         row.try_get::<MessageId>("", "m_id")?;
         Message::from_query_result(row, "m_").map(Arc::new)
@@ -256,6 +292,12 @@ fn event(row: &QueryResult) -> Result<Event, DbErr> {
             Kind::MemberLeft => EventKind::MemberLeft(user_id()?),
             Kind::MemberRoleChanged => EventKind::MemberRoleChanged(user_id()?),
             Kind::CallEnded => EventKind::CallEnded(row.try_get("", "call_id")?),
+            Kind::ConversationUpdated => {
+                let id: ConversationId = row.try_get("", "conversation_id")?;
+                let there = updated.get(&id).map(Arc::clone);
+                let missing = || DbErr::RecordNotFound("an event's conversation".to_owned());
+                EventKind::ConversationUpdated(there.ok_or_else(missing)?)
+            }
         }
     };
     Ok(Event {
@@ -289,7 +331,7 @@ fn named(event: &Event) -> impl Iterator<Item = UserId> + use<> {
         EventKind::MessageSent(message)
         | EventKind::MessageEdited(message)
         | EventKind::MessageDeleted(message) => message.sender_id,
-        EventKind::CallEnded(_) => None,
+        EventKind::CallEnded(_) | EventKind::ConversationUpdated(_) => None,
     };
     let subject = subject.filter(|subject| Some(*subject) != event.actor_id);
     event.actor_id.into_iter().chain(subject)

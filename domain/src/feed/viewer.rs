@@ -154,7 +154,8 @@ impl View {
             | EventKind::MessageSent(_)
             | EventKind::MessageEdited(_)
             | EventKind::MessageDeleted(_)
-            | EventKind::CallEnded(_) => {}
+            | EventKind::CallEnded(_)
+            | EventKind::ConversationUpdated(_) => {}
         }
     }
 

@@ -974,6 +974,50 @@ mutation MakeAnAdmin($input: SetMemberRoleInput!) {
     }
   }
 }
+`},{file:"35-rename-the-group.graphql",text:`# Title: Bob gives the group another title
+# What is left out stays as it is; null takes it away. Everybody hears of it.
+# as: bob
+# variables: {"input": {"conversationId": "{{conversationId}}", "title": "Lunch at one", "description": "Where and when we eat"}}
+
+mutation RenameTheGroup($input: UpdateConversationInput!) {
+  updateConversation(input: $input) {
+    conversation {
+      title
+      description
+      avatarUrl
+    }
+  }
+}
+`},{file:"36-a-public-room.graphql",text:`# Title: Ann opens a room
+# A ROOM is found by its slug, and anybody joins it.
+# as: ann
+# variables: {"input": {"kind": "ROOM", "title": "Lobby", "slug": "lobby", "memberIds": []}}
+
+mutation OpenARoom($input: CreateConversationInput!) {
+  createConversation(input: $input) {
+    conversation {
+      id
+      kind
+      slug
+    }
+  }
+}
+`},{file:"37-join-the-room.graphql",text:`# Title: Cleo joins the room
+# As one of its members she reads all of it and writes.
+# as: cleo
+# variables: {"input": {"slug": "lobby"}}
+
+mutation JoinTheRoom($input: JoinRoomInput!) {
+  joinRoom(input: $input) {
+    conversation {
+      title
+      lastSeq
+      members(first: 5) {
+        totalCount
+      }
+    }
+  }
+}
 `},{file:"40-ann-rings-bob.graphql",text:`# Title: Ann rings Bob
 # Calls are between the two members of a DIRECT conversation. All of Bob's devices ring for
 # 40 seconds; go on to the next examples before that, or start again here.

@@ -314,6 +314,12 @@ fn probes(scene: &Scene, own: &Room) -> Vec<Probe> {
     let role = json!({ "conversationId": own, "userId": "$", "role": "ADMIN" });
     let of = "SetMemberRoleInput.userId";
     probes.push(probe(of, "usr_", SET_ROLE, input(role)));
+    for change in [json!({ "title": "hi" }), json!({})] {
+        let mut variables = change;
+        variables["conversationId"] = json!("$");
+        let of = "UpdateConversationInput.conversationId";
+        probes.push(probe(of, "cnv_", UPDATE, input(variables)));
+    }
     let more = input(json!({ "botId": "$", "name": "mine", "scopes": [] }));
     probes.push(probe("CreateApiKeyInput.botId", "usr_", CREATE_KEY, more));
     let keys = json!({ "bot": "$" });

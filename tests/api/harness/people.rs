@@ -22,6 +22,7 @@ pub(crate) const EVENTS: &str = "subscription($id: ID!, $after: Int) {
         ... on MemberLeft { user { id } }
         ... on MemberRoleChanged { member { user { id } role } }
         ... on CallEnded { call { id outcome } }
+        ... on ConversationUpdated { details { title description avatarUrl } }
     }
 }
 fragment Message on Message { id seq text sender { id } clientMessageId createdAt editedAt deletedAt }";
@@ -220,6 +221,14 @@ impl Person {
         self.asks(REMOVE, json!({ "input": input })).await;
     }
 
+    /// Changes a conversation; answers it.
+    pub(crate) async fn updates(&self, room: &Room, change: Value) -> Value {
+        let mut input = change;
+        input["conversationId"] = json!(room.id);
+        let updated = self.asks(UPDATE, json!({ "input": input })).await;
+        updated["updateConversation"]["conversation"].clone()
+    }
+
     /// Gives somebody another role.
     pub(crate) async fn sets_role(&self, room: &Room, other: &Self, role: &str) {
         let input = json!({ "conversationId": room.id, "userId": other.id, "role": role });
@@ -338,6 +347,11 @@ pub(crate) const ADD: &str =
 pub(crate) const REMOVE: &str =
     "mutation($input: RemoveMemberInput!) { removeMember(input: $input) { conversation { id } } }";
 
+pub(crate) const UPDATE: &str = "mutation($input: UpdateConversationInput!) {
+    updateConversation(input: $input) { conversation { title description avatarUrl lastSeq } }
+}";
+pub(crate) const JOIN_ROOM: &str =
+    "mutation($input: JoinRoomInput!) { joinRoom(input: $input) { conversation { id lastSeq } } }";
 pub(crate) const SET_ROLE: &str =
     "mutation($input: SetMemberRoleInput!) { setMemberRole(input: $input) { member { role } } }";
 

@@ -8,6 +8,8 @@ use super::*;
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Kept {
     last_seq: i64,
+    /// What it is called and looks like.
+    details: Value,
     /// Roles by user.
     members: BTreeMap<String, String>,
     /// By seq: id, text, edited or not, deleted or not.
@@ -23,7 +25,7 @@ struct Snapshot {
 }
 
 const CONVERSATION: &str = "fragment Kept on Conversation {
-    id lastSeq
+    id lastSeq title description avatarUrl
     members(first: 20) { nodes { role user { id } } }
     messages(last: 50) { nodes { id seq text editedAt deletedAt } }
 }";
@@ -100,6 +102,7 @@ impl Snapshot {
                 kept.members.remove(&text(&event["user"]["id"]));
             }
             "CallEnded" => {}
+            "ConversationUpdated" => kept.details = event["details"].clone(),
             other => panic!("what does a client do with {other}?"),
         }
     }
@@ -111,6 +114,11 @@ impl Kept {
         let messages = found["messages"]["nodes"].as_array().expect("a list");
         Self {
             last_seq: found["lastSeq"].as_i64().expect("a number"),
+            details: json!({
+                "title": found["title"],
+                "description": found["description"],
+                "avatarUrl": found["avatarUrl"],
+            }),
             members: members
                 .iter()
                 .map(|m| (text(&m["user"]["id"]), text(&m["role"])))
@@ -165,11 +173,14 @@ on_both! {
         bob.edits(&sent, "hello!").await;
         snapshots.push(Snapshot::of(&bob).await);
         bob.deletes(&sent).await;
+        bob.updates(&room, json!({ "title": "Another room", "description": "new" })).await;
+        ann.updates(&left, json!({ "title": "Nearly left" })).await;
         ann.removes(&room, &cleo).await;
         ann.adds(&room, &[&cleo]).await;
         bob.removes(&left, &bob).await;
         ann.removes(&again, &bob).await;
         ann.sends(&again, "without Bob").await;
+        ann.updates(&left, json!({ "title": "Without Bob" })).await;
         snapshots.push(Snapshot::of(&bob).await);
         ann.adds(&again, &[&bob]).await;
         let new = cleo.makes_group("New", &[]).await;

@@ -11,6 +11,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use crate::conversations::Conversation;
 use crate::db::in_list;
 use crate::event::{Event, EventKind};
 use crate::feed::cursor::{CatchingUp, Cursor};
@@ -310,7 +311,8 @@ async fn read(view: &View, wanted: &[Wanted]) -> Vec<Arc<Event>> {
     }
 }
 
-/// A text given after the viewer left is not shown, though the message is.
+/// A text given after the viewer left is not shown, though the message is; nor what the conversation is
+/// called.
 fn hide_later_text(event: &mut Arc<Event>, left_at: Timestamp) {
     let is_later = |message: &crate::messages::Message| {
         message
@@ -329,6 +331,15 @@ fn hide_later_text(event: &mut Arc<Event>, left_at: Timestamp) {
         }
         EventKind::MessageEdited(message) if is_later(message) => {
             EventKind::MessageEdited(hidden(message))
+        }
+        // It says what is so now, and whoever left is not to know.
+        EventKind::ConversationUpdated(conversation) => {
+            EventKind::ConversationUpdated(Arc::new(Conversation {
+                title: None,
+                description: None,
+                avatar_url: None,
+                ..(**conversation).clone()
+            }))
         }
         EventKind::MessageSent(_)
         | EventKind::MessageEdited(_)
