@@ -9,14 +9,11 @@ use std::time::Duration;
 use backchannel_entities::{MessageId, ReportId, UserId, message, report};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use sea_orm::sea_query::{LockBehavior, LockType, OnConflict};
-use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveModelTrait as _, ColumnTrait, EntityTrait, QueryFilter};
 
 use crate::clock::new_id;
 use crate::cx::Tx;
-use crate::db::in_list;
 use crate::rates::{self, Guarded};
 use crate::upkeep::{self, Found};
 use crate::{Cx, Domain, Error, Result, access, limits, users};
@@ -25,8 +22,6 @@ pub use backchannel_entities::report::{Model as Report, Reason};
 
 /// How long a report is kept.
 const KEPT: Duration = Duration::from_hours(180 * 24);
-/// Most reports cleared away by one transaction.
-const CLEARED: u64 = 256;
 
 /// A report to make, checked.
 pub struct NewReport {
@@ -158,35 +153,12 @@ pub(crate) async fn keep_clearing(domain: Domain) {
 }
 
 fn clear_some(cx: &Cx) -> BoxFuture<'_, Result<Found>> {
-    async {
-        let before = cx.handles().clock.now().minus(KEPT);
-        let over = || report::Entity::find().filter(report::Column::CreatedAt.lt(before));
-        // Most often there is nothing, and nobody must be kept from writing for that.
-        if over().limit(1).one(cx.read()).await?.is_none() {
-            return Ok(Found::TheLast);
-        }
-        cx.write(move |tx| {
-            Box::pin(async move {
-                let ids: Vec<ReportId> = report::Entity::find()
-                    .select_only()
-                    .column(report::Column::Id)
-                    .filter(report::Column::CreatedAt.lt(before))
-                    .order_by_asc(report::Column::CreatedAt)
-                    .limit(CLEARED)
-                    .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-                    .into_tuple()
-                    .all(&tx.db)
-                    .await?;
-                if !ids.is_empty() {
-                    report::Entity::delete_many()
-                        .filter(report::Column::Id.is_in(in_list(&ids)))
-                        .exec(&tx.db)
-                        .await?;
-                }
-                Ok(Found::of(ids.len(), CLEARED))
-            })
-        })
-        .await
-    }
+    let before = cx.handles().clock.now().minus(KEPT);
+    upkeep::clear_before::<report::Entity>(
+        cx,
+        report::Column::Id,
+        report::Column::CreatedAt,
+        before,
+    )
     .boxed()
 }

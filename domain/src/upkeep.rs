@@ -3,8 +3,13 @@
 
 use std::time::Duration;
 
+use backchannel_entities::Timestamp;
 use futures_util::future::BoxFuture;
+use sea_orm::sea_query::{LockBehavior, LockType};
+use sea_orm::{ColumnTrait as _, EntityTrait, QueryFilter as _, QueryOrder as _, QuerySelect as _};
+use uuid::Uuid;
 
+use crate::db::in_list;
 use crate::error::Unauthenticated;
 use crate::{Cx, Domain, Result};
 
@@ -64,4 +69,47 @@ pub(crate) async fn keep_doing(domain: Domain, what: &'static str, do_some: DoSo
             }
         }
     }
+}
+
+/// Most rows cleared away by one transaction.
+const CLEARED: u64 = 512;
+
+/// Clears away some of the rows whose instant `at` was before another. What another node is clearing
+/// at the same time is left to it.
+pub(crate) async fn clear_before<E>(
+    cx: &Cx,
+    key: E::Column,
+    at: E::Column,
+    before: Timestamp,
+) -> Result<Found>
+where
+    E: EntityTrait<Model: Send + Sync>,
+{
+    // Most often there is nothing, and nobody must be kept from writing for that.
+    let any = E::find().filter(at.lt(before)).limit(1).one(cx.read());
+    if any.await?.is_none() {
+        return Ok(Found::TheLast);
+    }
+    cx.write(move |tx| {
+        Box::pin(async move {
+            let keys: Vec<Uuid> = E::find()
+                .select_only()
+                .column(key)
+                .filter(at.lt(before))
+                .order_by_asc(at)
+                .limit(CLEARED)
+                .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+                .into_tuple()
+                .all(&tx.db)
+                .await?;
+            if !keys.is_empty() {
+                E::delete_many()
+                    .filter(key.is_in(in_list(&keys)))
+                    .exec(&tx.db)
+                    .await?;
+            }
+            Ok(Found::of(keys.len(), CLEARED))
+        })
+    })
+    .await
 }

@@ -7,9 +7,7 @@ use backchannel_domain::UserId;
 use backchannel_domain::audit::{self, Act, Entry as Row, Filter};
 use backchannel_domain::page::End;
 
-use crate::connection::{
-    Connection, List, RawPageArgs, edges, page_cost, parse_seq_cursor, seq_cursor,
-};
+use crate::connection::{Connection, List, RawPageArgs, page_cost, parse_seq_cursor, seq_cursor};
 use crate::error::Result;
 use crate::id::Global as _;
 use crate::scalars::DateTime;
@@ -162,14 +160,9 @@ impl AuditQuery {
         .check(End::Start)?;
         let page = audit::list(scope.cx(), filter, &request).await?;
         let cursor = |row: &Row| seq_cursor(List::Audit, row.seq);
-        let (edges, nodes, page_info) = edges(&page, cursor, |row| AuditEntry {
+        Ok(Connection::of(&page, cursor, |row| AuditEntry {
             scope: scope.clone(),
             row: Arc::new(row.clone()),
-        });
-        Ok(Connection {
-            edges,
-            nodes,
-            page_info,
-        })
+        }))
     }
 }

@@ -14,9 +14,7 @@ use backchannel_domain::page::End;
 use backchannel_domain::{CallId, ConversationId};
 use futures_util::{Stream, StreamExt as _};
 
-use crate::connection::{
-    Connection, List, RawPageArgs, edges, page_cost, parse_time_cursor, time_cursor,
-};
+use crate::connection::{Connection, List, RawPageArgs, page_cost, parse_time_cursor, time_cursor};
 use crate::conversations::Conversation;
 use crate::error::Result;
 use crate::id::Global as _;
@@ -286,13 +284,9 @@ impl CallsQuery {
             let position = StartPosition::of(row);
             time_cursor(List::Calls, position.started_at, position.id.0)
         };
-        let (edges, nodes, page_info) =
-            edges(&page, cursor, |row| Call::new(scope, Arc::new(row.clone())));
-        Ok(Connection {
-            edges,
-            nodes,
-            page_info,
-        })
+        Ok(Connection::of(&page, cursor, |row| {
+            Call::new(scope, Arc::new(row.clone()))
+        }))
     }
 
     /// What to give to `RTCPeerConnection` for a call that goes on and that the viewer is a

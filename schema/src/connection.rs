@@ -54,6 +54,25 @@ where
     pub(crate) page_info: PageInfo,
 }
 
+impl<T: Clone + OutputType> Connection<T>
+where
+    Edge<T>: OutputType,
+{
+    /// A page of rows as a page of nodes.
+    pub(crate) fn of<R>(
+        page: &Page<R>,
+        cursor: impl Fn(&R) -> String,
+        node: impl Fn(&R) -> T,
+    ) -> Self {
+        let (edges, nodes, page_info) = edges(page, cursor, node);
+        Self {
+            edges,
+            nodes,
+            page_info,
+        }
+    }
+}
+
 /// An item of a list, and where it stands.
 #[derive(SimpleObject)]
 #[graphql(concrete(name = "AuditEntryEdge", params(AuditEntry)))]

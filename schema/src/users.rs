@@ -10,9 +10,7 @@ use backchannel_domain::messages::Sender;
 use backchannel_domain::page::End;
 use backchannel_domain::users::User as Row;
 
-use crate::connection::{
-    Connection, List, RawPageArgs, edges, page_cost, parse_word_cursor, word_cursor,
-};
+use crate::connection::{Connection, List, RawPageArgs, page_cost, parse_word_cursor, word_cursor};
 use crate::error::Result;
 use crate::id::Global as _;
 use crate::json::write_plain;
@@ -111,13 +109,9 @@ impl UsersQuery {
             .check(End::Start)?;
         let page = directory::find(scope.cx(), &query, &request).await?;
         let cursor = |(place, _): &(Place, _)| word_cursor(List::Users, &place.term, place.id.0);
-        let (edges, nodes, page_info) =
-            edges(&page, cursor, |(_, row)| User::new(scope, Arc::clone(row)));
-        Ok(Connection {
-            edges,
-            nodes,
-            page_info,
-        })
+        Ok(Connection::of(&page, cursor, |(_, row)| {
+            User::new(scope, Arc::clone(row))
+        }))
     }
 }
 

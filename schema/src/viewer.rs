@@ -16,8 +16,8 @@ use backchannel_domain::{
 use crate::blocks::BlockedUser;
 use crate::bots::ApiKey;
 use crate::connection::{
-    Connection, List, RawPageArgs, edges, page_cost, parse_time_cursor, parse_word_cursor,
-    stream_cursor, time_cursor, word_cursor,
+    Connection, List, RawPageArgs, page_cost, parse_time_cursor, parse_word_cursor, stream_cursor,
+    time_cursor, word_cursor,
 };
 use crate::contacts::Contact;
 use crate::conversations::Conversation;
@@ -183,14 +183,9 @@ impl Viewer {
             let position = ActivityPosition::of(row);
             time_cursor(List::Conversations, position.last_active_at, position.id.0)
         };
-        let (edges, nodes, page_info) = edges(&page, cursor, |row| {
+        Ok(Connection::of(&page, cursor, |row| {
             Conversation::new(&self.scope, Arc::new(row.clone()))
-        });
-        Ok(Connection {
-            edges,
-            nodes,
-            page_info,
-        })
+        }))
     }
 
     /// Whom the viewer knows, by name: the viewer's own for them, else the one they had when they
@@ -231,13 +226,9 @@ impl Viewer {
             let place = contacts::Place::of(row);
             word_cursor(List::Contacts, &place.sort_key, place.id.0)
         };
-        let (edges, nodes, page_info) =
-            edges(&page, cursor, |row| Contact::new(&self.scope, row.clone()));
-        Ok(Connection {
-            edges,
-            nodes,
-            page_info,
-        })
+        Ok(Connection::of(&page, cursor, |row| {
+            Contact::new(&self.scope, row.clone())
+        }))
     }
 
     /// The viewer's logins that go on, the one used last first.
@@ -269,14 +260,9 @@ impl Viewer {
             let position = UsePosition::of(row);
             time_cursor(List::Sessions, position.last_used_at, position.id.0)
         };
-        let (edges, nodes, page_info) = edges(&page, cursor, |row| {
+        Ok(Connection::of(&page, cursor, |row| {
             Session::new(&self.scope, Arc::new(row.clone()))
-        });
-        Ok(Connection {
-            edges,
-            nodes,
-            page_info,
-        })
+        }))
     }
 
     /// The viewer's chat requests of one direction and state, the one asked last first.
@@ -320,14 +306,9 @@ impl Viewer {
             let position = AskPosition::of(row);
             time_cursor(List::ChatRequests, position.asked_at, position.id.0)
         };
-        let (edges, nodes, page_info) = edges(&page, cursor, |row| {
+        Ok(Connection::of(&page, cursor, |row| {
             ChatRequest::new(&self.scope, Arc::new(row.clone()))
-        });
-        Ok(Connection {
-            edges,
-            nodes,
-            page_info,
-        })
+        }))
     }
 
     /// Whom the viewer blocks, the latest first.
@@ -359,14 +340,9 @@ impl Viewer {
             let position = BlockPosition::of(row);
             time_cursor(List::Blocks, position.created_at, position.blocked_id.0)
         };
-        let (edges, nodes, page_info) = edges(&page, cursor, |row| {
+        Ok(Connection::of(&page, cursor, |row| {
             BlockedUser::new(&self.scope, Arc::new(row.clone()))
-        });
-        Ok(Connection {
-            edges,
-            nodes,
-            page_info,
-        })
+        }))
     }
 }
 

@@ -19,17 +19,12 @@ use backchannel_entities::{CodeId, Timestamp, UserId, code};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use hmac::{Hmac, Mac as _};
-use sea_orm::sea_query::{LockBehavior, LockType};
-use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _, Set,
-};
+use sea_orm::{ActiveModelTrait as _, Set};
 use sha2::Sha256;
 
 use crate::clock::{new_id, random_bytes};
 use crate::couriers::Letter;
 use crate::cx::Tx;
-use crate::db::in_list;
 use crate::identifiers::Identifier;
 use crate::rates::{self, Guarded};
 use crate::tokens::{new_secret, secret_hash};
@@ -45,8 +40,6 @@ pub use backchannel_entities::code::Purpose;
 const GOOD_FOR: Duration = Duration::from_secs(600);
 /// How long a link is: mail takes its time, and nobody guesses 256 bits.
 const LINK_GOOD_FOR: Duration = Duration::from_secs(3_600);
-/// Most rows cleared away by one transaction.
-const CLEARED: u64 = 512;
 
 /// A request for a code, checked.
 pub struct CodeRequest {
@@ -178,36 +171,7 @@ pub(crate) async fn keep_clearing(domain: Domain) {
 }
 
 fn clear_some(cx: &Cx) -> BoxFuture<'_, Result<Found>> {
-    async {
-        let before = cx.handles().clock.now().minus(LINK_GOOD_FOR);
-        let over = || code::Entity::find().filter(code::Column::ExpiresAt.lt(before));
-        // Most often there is nothing, and nobody must be kept from writing for that.
-        if over().limit(1).one(cx.read()).await?.is_none() {
-            return Ok(Found::TheLast);
-        }
-        cx.write(move |tx| Box::pin(async move { delete_over(tx, before).await }))
-            .await
-    }
-    .boxed()
-}
-
-/// What another node is clearing at the same time is left to it.
-async fn delete_over(tx: &Tx, before: Timestamp) -> Result<Found> {
-    let ids: Vec<CodeId> = code::Entity::find()
-        .select_only()
-        .column(code::Column::Id)
-        .filter(code::Column::ExpiresAt.lt(before))
-        .order_by_asc(code::Column::ExpiresAt)
-        .limit(CLEARED)
-        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-        .into_tuple()
-        .all(&tx.db)
-        .await?;
-    if !ids.is_empty() {
-        code::Entity::delete_many()
-            .filter(code::Column::Id.is_in(in_list(&ids)))
-            .exec(&tx.db)
-            .await?;
-    }
-    Ok(Found::of(ids.len(), CLEARED))
+    let before = cx.handles().clock.now().minus(LINK_GOOD_FOR);
+    upkeep::clear_before::<code::Entity>(cx, code::Column::Id, code::Column::ExpiresAt, before)
+        .boxed()
 }

@@ -9,13 +9,14 @@
 //! 5. All that is done to one is done under the lock of its [`Pair`].
 
 mod changes;
-mod clearing;
 mod list;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use backchannel_entities::{ChatRequestId, ConversationId, UserId, chat_request};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use sea_orm::{ActiveModelTrait as _, ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use crate::bus::UserNotice;
@@ -25,13 +26,13 @@ use crate::cx::Tx;
 use crate::identifiers::Identifier;
 use crate::rates::{self, Guarded};
 use crate::ties::{self, Tie};
+use crate::upkeep::{self, Found};
 use crate::users;
 use crate::{Cx, Domain, Error, Result, blocks, limits, messages};
 
 pub use backchannel_entities::chat_request::{Model as ChatRequest, State as ChatRequestState};
 
 pub use self::changes::changes;
-pub(crate) use self::clearing::keep_clearing;
 pub use self::list::{AskPosition, Direction, find_many, list};
 
 /// How often one may be declined by the same user before asking is over.
@@ -393,4 +394,15 @@ pub(crate) async fn block(tx: &mut Tx, pair: &Pair) -> Result<()> {
         chat_request::Entity::update(row).exec(&tx.db).await?;
     }
     Ok(())
+}
+
+/// Clears away what nothing came of, until the node stops.
+pub(crate) async fn keep_clearing(domain: Domain) {
+    upkeep::keep_doing(domain, "clearing chat requests away", clear_some).await;
+}
+
+fn clear_some(cx: &Cx) -> BoxFuture<'_, Result<Found>> {
+    use chat_request::Column::{ExpiresAt, Id};
+    let now = cx.handles().clock.now();
+    upkeep::clear_before::<chat_request::Entity>(cx, Id, ExpiresAt, now).boxed()
 }
