@@ -195,6 +195,8 @@ on_both! {
         // Its owner goes, and leaves it to somebody.
         cleo.removes(&room, &cleo).await;
         told(2).await;
+        ann.updates(&room, json!({ "title": "Another" })).await;
+        told(1).await;
         let call = ann.calls(&direct).await;
         ann.does(HANG_UP, &text(&call["id"])).await;
         told(1).await;
