@@ -1,6 +1,8 @@
 //! The pages that links in mail lead to. They work without scripts; opening one does nothing yet,
 //! because mail programs open links by themselves.
 
+use std::time::Duration;
+
 use axum::Form;
 use axum::extract::{self, Query};
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY};
@@ -10,6 +12,7 @@ use axum::{RequestExt as _, body::Body};
 use backchannel_domain::codes::{self, Proof};
 use backchannel_domain::{Cx, Error};
 use serde::Deserialize;
+use tokio::time::timeout;
 
 use crate::client::client;
 use crate::state::State;
@@ -22,6 +25,9 @@ pub(crate) const RESET_PASSWORD: &str = "/account/reset-password";
 /// Nothing is loaded, and nothing goes anywhere but back here.
 const POLICY: &str =
     "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// How long a form may take to arrive.
+const ARRIVAL: Duration = Duration::from_secs(20);
 
 /// What stands in the link.
 #[derive(Deserialize)]
@@ -88,9 +94,10 @@ async fn read(state: &State, request: Request<Body>) -> Result<(Cx, Sent), Error
     let domain = state.domain();
     domain.count_requests(&domain.payer(None, &client), 1)?;
     let cx = domain.authenticate(None, client).await?;
-    let sent = request.extract::<Form<Sent>, _>().await;
-    let Form(sent) = sent.map_err(|_| Error::bad_input("link", "is not there"))?;
-    Ok((cx, sent))
+    match timeout(ARRIVAL, request.extract::<Form<Sent>, _>()).await {
+        Ok(Ok(Form(sent))) => Ok((cx, sent)),
+        Ok(Err(_)) | Err(_) => Err(Error::bad_input("link", "is not there")),
+    }
 }
 
 fn tell(title: &str, success: &str, done: Result<(), Error>) -> Response {

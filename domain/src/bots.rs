@@ -38,7 +38,7 @@ const NEVER: Timestamp = Timestamp(253_402_300_799_000);
 pub enum Scope {
     /// Send, edit, delete and mark messages, and say that somebody types.
     Messages,
-    /// Make conversations, add and remove members.
+    /// Make, join and change conversations, add and remove members, give them roles.
     Conversations,
 }
 

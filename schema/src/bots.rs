@@ -18,7 +18,7 @@ use crate::users::User;
 enum ApiScope {
     /// Send, edit, delete and mark messages, and say that somebody types.
     Messages,
-    /// Make conversations, add and remove members.
+    /// Make, join and change conversations, add and remove members, give them roles.
     Conversations,
 }
 

@@ -151,10 +151,10 @@ async fn redeem(tx: &Tx, cx: &Cx, request: code::Model, proof: &Proof) -> Result
             return Err(OVER);
         }
         Proof::Link(_) => true,
-        Proof::Code(id, tried) => {
+        Proof::Code(_, tried) => {
             let mut live = open.filter(|code| code.tries < TRIES).peekable();
             let is_open = is_unused && request.expires_at > now;
-            if live.peek().is_none() || !is_open || request.id != *id {
+            if live.peek().is_none() || !is_open {
                 return Err(OVER);
             }
             live.any(|code| {
