@@ -98,7 +98,7 @@ impl AuditEntry {
         self.row.address.as_deref()
     }
 
-    /// What else there is to say.
+    /// What else there is to say: of IDENTIFIER_ATTACHED, `email` or `phone`.
     async fn detail(&self) -> Option<&str> {
         self.row.detail.as_deref()
     }

@@ -108,6 +108,7 @@ on_both! {
         let attached = of("IDENTIFIER_ATTACHED")[0];
         assert_eq!((&attached["actor"]["id"], &attached["subject"]["id"]), (&json!(ann.id), &json!(ann.id)));
         assert!(attached["sessionId"].is_string());
+        assert_eq!(attached["detail"], "phone", "which of the two, not which number");
         assert!(!json!(all).to_string().contains("2025550173"), "it names nobody but by ids");
         let intact = verify(app).await.expect("it is intact");
         assert!(intact.starts_with("11 entries, intact; the last at ") && intact.contains(&text(&all[0]["hash"])), "{intact}");

@@ -7,6 +7,7 @@ use sea_orm::{ActiveModelTrait as _, Set};
 
 use crate::audit::Act;
 use crate::bus::UserNotice;
+use crate::couriers::Channel;
 use crate::cx::Tx;
 use crate::error::Unauthenticated;
 use crate::identifiers::Identifier;
@@ -148,12 +149,16 @@ pub async fn attach(cx: &Cx, proof: Proof) -> Result<Arc<User>> {
         Box::pin(async move {
             let user_id = proved.user_id.ok_or(Error::NotFound("user"))?;
             let mut row = user::ActiveModel::from(users::lock(tx, user_id).await?);
+            let which = match proved.whom.channel() {
+                Channel::Email => "email",
+                Channel::Sms => "phone",
+            };
             proved.whom.verify(&mut row, tx.now());
             row.stamp = Set(tx.stamp().await?);
             proved.whom.write_to(&mut row);
             let user = row.update(&tx.db).await.map_err(users::taken)?;
             tx.tell(user_id, UserNotice::Settings);
-            tx.audit(Act::IdentifierAttached, user_id);
+            tx.audit_with(Act::IdentifierAttached, user_id, Some(which));
             Ok(Arc::new(user))
         })
     });
