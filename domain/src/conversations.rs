@@ -26,7 +26,9 @@ use crate::{Cx, Error, Result, blocks, limits, users};
 
 pub(crate) use self::direct::Pair;
 pub use self::updating::{ConversationChange, update};
-pub use backchannel_entities::conversation::{Kind as ConversationKind, Model as Conversation};
+pub use backchannel_entities::conversation::{
+    History, Kind as ConversationKind, Model as Conversation, Settings,
+};
 
 /// A conversation to make, checked.
 pub struct NewConversation {
@@ -143,6 +145,10 @@ async fn make(
         stamp: Set(tx.stamp().await?),
         members_seq: Set(0),
         is_blocked: Set(false),
+        archived_at: Set(None),
+        deleted_at: Set(None),
+        settings: Set(Settings::default()),
+        is_guarded: Set(false),
     };
     let conversation = row.insert(&tx.db).await.map_err(taken)?;
     found(tx, &conversation, owner, others).await?;

@@ -53,6 +53,16 @@ pub enum EventKind {
     /// The conversation has another title, description or picture; it is carried as it was when the
     /// event was read.
     ConversationUpdated(Arc<Conversation>),
+    /// The conversation was deleted, and nobody is a member any more.
+    ConversationDeleted,
+    /// Somebody reacted to the message, or took a reaction back.
+    MessageReactionsChanged(Arc<Message>),
+    /// The message was pinned.
+    MessagePinned(Arc<Message>),
+    /// The message was unpinned.
+    MessageUnpinned(Arc<Message>),
+    /// The message's poll stands otherwise: by votes, or by its end.
+    PollChanged(Arc<Message>),
 }
 
 impl Event {
@@ -66,8 +76,18 @@ impl Event {
             | EventKind::MessageEdited(_)
             | EventKind::MessageDeleted(_)
             | EventKind::CallEnded(_)
-            | EventKind::ConversationUpdated(_) => None,
+            | EventKind::ConversationUpdated(_)
+            | EventKind::ConversationDeleted
+            | EventKind::MessageReactionsChanged(_)
+            | EventKind::MessagePinned(_)
+            | EventKind::MessageUnpinned(_)
+            | EventKind::PollChanged(_) => None,
         }
+    }
+
+    /// Whether somebody's membership began, ended or changed by it.
+    pub(crate) fn changes_members(&self) -> bool {
+        matches!(self.kind, EventKind::ConversationDeleted) || self.changed_member().is_some()
     }
 
     /// Its row in the event table; a sent message is its own row.
@@ -85,6 +105,15 @@ impl Event {
             }
             EventKind::CallEnded(about) => (Kind::CallEnded, None, None, Some(*about)),
             EventKind::ConversationUpdated(_) => (Kind::ConversationUpdated, None, None, None),
+            EventKind::ConversationDeleted => (Kind::ConversationDeleted, None, None, None),
+            EventKind::MessageReactionsChanged(about) => {
+                (Kind::MessageReactionsChanged, Some(about.id), None, None)
+            }
+            EventKind::MessagePinned(about) => (Kind::MessagePinned, Some(about.id), None, None),
+            EventKind::MessageUnpinned(about) => {
+                (Kind::MessageUnpinned, Some(about.id), None, None)
+            }
+            EventKind::PollChanged(about) => (Kind::PollChanged, Some(about.id), None, None),
         };
         Some(conversation_event::ActiveModel {
             conversation_id: Set(self.conversation_id),

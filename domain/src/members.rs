@@ -48,6 +48,7 @@ pub(crate) fn row(
         marked_at: Set(Timestamp(0)),
         held_delivered_seq: Set(None),
         held_read_seq: Set(None),
+        visible_after: Set(0),
         stamp: Set(stamp),
     }
 }

@@ -1,6 +1,8 @@
 //! `conversations`: direct, group, channel or room.
 
+use sea_orm::FromJsonQueryResult;
 use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::{ConversationId, Timestamp, UserId};
 
@@ -53,6 +55,60 @@ pub struct Model {
     pub members_seq: i64,
     /// Whether one of the two members of a direct conversation blocks the other: nothing passes.
     pub is_blocked: bool,
+    /// When it was archived, if it is: nothing is added to it then.
+    pub archived_at: Option<Timestamp>,
+    /// When it was deleted, if it was: nobody is a member then.
+    pub deleted_at: Option<Timestamp>,
+    /// How it is set.
+    pub settings: Settings,
+    /// Whether more decides about a send than its kind and the sender's role: what it is set to, or
+    /// that it is archived.
+    pub is_guarded: bool,
+}
+
+/// How a conversation is set. What a row does not name is as by [`Settings::default`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Settings {
+    /// Plain members do not send.
+    pub only_admins_send: bool,
+    /// Plain members do not add members.
+    pub only_admins_add: bool,
+    /// How long a plain member waits between two messages; 0 is not at all.
+    pub slow_mode_seconds: u32,
+    /// Members may react to messages.
+    pub allows_reactions: bool,
+    /// What new members see of what was before them.
+    pub history: History,
+    /// Who is not added by a member asks to join.
+    pub joins_by_request: bool,
+    /// Members see what a message was before it was edited.
+    pub shows_edits: bool,
+}
+
+/// What new members see of what was before them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum History {
+    /// All of it.
+    #[default]
+    All,
+    /// Nothing.
+    Joining,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            only_admins_send: false,
+            only_admins_add: false,
+            slow_mode_seconds: 0,
+            allows_reactions: true,
+            history: History::All,
+            joins_by_request: false,
+            shows_edits: true,
+        }
+    }
 }
 
 /// None is needed from this side.

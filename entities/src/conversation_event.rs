@@ -22,6 +22,16 @@ pub enum Kind {
     CallEnded,
     /// Title, description or picture are others.
     ConversationUpdated,
+    /// It was deleted, and nobody is a member any more.
+    ConversationDeleted,
+    /// `message_id` was reacted to otherwise.
+    MessageReactionsChanged,
+    /// `message_id` was pinned.
+    MessagePinned,
+    /// `message_id` was unpinned.
+    MessageUnpinned,
+    /// The poll of `message_id` stands otherwise.
+    PollChanged,
 }
 
 /// An event. It names what it is about and carries no payload: readers are shown the

@@ -47,6 +47,8 @@ pub struct Model {
     pub held_delivered_seq: Option<i64>,
     /// The same of `read_seq`.
     pub held_read_seq: Option<i64>,
+    /// Everything up to and including this seq is hidden from the member.
+    pub visible_after: i64,
     /// Where the last change of membership stands in the order of commits.
     pub stamp: i64,
 }

@@ -33,6 +33,35 @@ pub struct Model {
     pub deleted_at: Option<Timestamp>,
     /// Where its sending stands in the order of commits.
     pub stamp: i64,
+    /// What it is.
+    pub kind: Kind,
+    /// Whether there is more of it in `message_details`.
+    pub has_details: bool,
+}
+
+/// What a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+pub enum Kind {
+    /// Text and nothing else.
+    Text,
+    /// A picture.
+    Image,
+    /// A file of any other type.
+    File,
+    /// Something spoken.
+    Voice,
+    /// A film.
+    Video,
+    /// A note of a call.
+    Call,
+    /// A line about what happened to members. It has no event of its own: it stands at the seq of
+    /// the event that it tells of.
+    System,
+    /// A place.
+    Location,
+    /// A question with options.
+    Poll,
 }
 
 /// None is needed from this side.

@@ -24,6 +24,7 @@ mod m20261121_000014_requests;
 mod m20261121_000015_audit;
 mod m20261121_000016_bots;
 mod m20261121_000017_descriptions;
+mod m20261121_000018_details;
 
 /// The whole history, oldest first.
 pub struct Migrator;
@@ -48,6 +49,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000015_audit::Migration),
             Box::new(m20261121_000016_bots::Migration),
             Box::new(m20261121_000017_descriptions::Migration),
+            Box::new(m20261121_000018_details::Migration),
         ]
     }
 }

@@ -48,6 +48,11 @@ enum ConversationEvent {
     MemberRoleChanged(MemberRoleChanged),
     CallEnded(CallEnded),
     ConversationUpdated(ConversationUpdated),
+    ConversationDeleted(ConversationDeleted),
+    MessageReactionsChanged(MessageReactionsChanged),
+    MessagePinned(MessagePinned),
+    MessageUnpinned(MessageUnpinned),
+    PollChanged(PollChanged),
 }
 
 impl ConversationEvent {
@@ -74,6 +79,17 @@ impl ConversationEvent {
             EventKind::ConversationUpdated(about) => {
                 Self::ConversationUpdated(ConversationUpdated { base, about })
             }
+            EventKind::ConversationDeleted => {
+                Self::ConversationDeleted(ConversationDeleted { base, about: () })
+            }
+            EventKind::MessageReactionsChanged(about) => {
+                Self::MessageReactionsChanged(MessageReactionsChanged { base, about })
+            }
+            EventKind::MessagePinned(about) => Self::MessagePinned(MessagePinned { base, about }),
+            EventKind::MessageUnpinned(about) => {
+                Self::MessageUnpinned(MessageUnpinned { base, about })
+            }
+            EventKind::PollChanged(about) => Self::PollChanged(PollChanged { base, about }),
         }
     }
 }
@@ -190,6 +206,43 @@ event! {
     details: ConversationDetails = details
 }
 
+event! {
+    /// The conversation was deleted, and nobody is a member any more: streams of it complete.
+    ConversationDeleted, (),
+    /// When it was deleted: the event's `at`.
+    deleted_at: DateTime = deleted_at
+}
+
+event! {
+    /// Somebody reacted to a message, or took a reaction back. What several do within a short
+    /// while comes as one event, whose `actor` is null then.
+    MessageReactionsChanged, Arc<MessageRow>,
+    /// The message, as it is now.
+    message: Message = message
+}
+
+event! {
+    /// A message was pinned.
+    MessagePinned, Arc<MessageRow>,
+    /// The message, as it is now.
+    message: Message = message
+}
+
+event! {
+    /// A message was unpinned.
+    MessageUnpinned, Arc<MessageRow>,
+    /// The message, as it is now.
+    message: Message = message
+}
+
+event! {
+    /// A poll stands otherwise: by votes, or by its end. What several do within a short while
+    /// comes as one event, whose `actor` is null then.
+    PollChanged, Arc<MessageRow>,
+    /// The message that holds the poll, as it is now.
+    message: Message = message
+}
+
 /// What a conversation is called and looks like.
 #[derive(SimpleObject)]
 struct ConversationDetails {
@@ -207,6 +260,10 @@ async fn details(_: &Base, row: &Arc<ConversationRow>) -> Result<ConversationDet
         description: row.description.clone(),
         avatar_url: row.avatar_url.clone(),
     })
+}
+
+async fn deleted_at(base: &Base, (): &()) -> Result<DateTime> {
+    Ok(base.event.at.into())
 }
 
 async fn message(base: &Base, row: &Arc<MessageRow>) -> Result<Message> {

@@ -389,7 +389,12 @@ impl State {
             | EventKind::MessageDeleted(_)
             | EventKind::MemberRoleChanged(_)
             | EventKind::CallEnded(_)
-            | EventKind::ConversationUpdated(_) => {}
+            | EventKind::ConversationDeleted
+            | EventKind::ConversationUpdated(_)
+            | EventKind::MessageReactionsChanged(_)
+            | EventKind::MessagePinned(_)
+            | EventKind::MessageUnpinned(_)
+            | EventKind::PollChanged(_) => {}
         }
     }
 }

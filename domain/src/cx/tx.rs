@@ -144,9 +144,7 @@ impl Tx {
                 .exec_without_returning(&self.db)
                 .await?;
         }
-        let changes = events
-            .iter()
-            .filter(|event| event.changed_member().is_some());
+        let changes = events.iter().filter(|event| event.changes_members());
         let last_changes: HashMap<_, _> = changes
             .map(|event| (event.conversation_id, event.seq))
             .collect();

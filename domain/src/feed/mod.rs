@@ -170,6 +170,7 @@ impl Viewpoint {
             EventKind::MemberLeft(user_id) if user_id == self.viewer => {
                 Box::pin(self.has_left_since(event.seq)).await
             }
+            EventKind::ConversationDeleted => true,
             EventKind::MemberLeft(_)
             | EventKind::MemberJoined(_)
             | EventKind::MemberRoleChanged(_)
@@ -177,7 +178,11 @@ impl Viewpoint {
             | EventKind::MessageEdited(_)
             | EventKind::MessageDeleted(_)
             | EventKind::CallEnded(_)
-            | EventKind::ConversationUpdated(_) => false,
+            | EventKind::ConversationUpdated(_)
+            | EventKind::MessageReactionsChanged(_)
+            | EventKind::MessagePinned(_)
+            | EventKind::MessageUnpinned(_)
+            | EventKind::PollChanged(_) => false,
         }
     }
 

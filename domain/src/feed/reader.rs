@@ -216,7 +216,8 @@ async fn read_united(db: &Connections, ranges: &[Range]) -> Result<Vec<Arc<Event
 }
 
 /// One statement, hence one snapshot: a seq cannot be missing between the two halves.
-/// Messages are joined as they are now, so that an edited-away text does not come back. The
+/// Messages are joined as they are now, so that an edited-away text does not come back; those of the
+/// system are told of by the events at whose seq they stand. The
 /// joins are CROSS for SQLite, which then keeps their order.
 fn sql(ranges: usize) -> String {
     let wanted: Vec<String> = (0..ranges)
@@ -230,15 +231,17 @@ SELECT e."conversation_id" AS "conversation_id", e."seq" AS "seq", e."kind" AS "
        m."id" AS "m_id", m."conversation_id" AS "m_conversation_id", m."seq" AS "m_seq",
        m."sender_id" AS "m_sender_id", m."client_message_id" AS "m_client_message_id",
        m."digest" AS "m_digest", m."text" AS "m_text", m."created_at" AS "m_created_at",
-       m."edited_at" AS "m_edited_at", m."deleted_at" AS "m_deleted_at", m."stamp" AS "m_stamp"
+       m."edited_at" AS "m_edited_at", m."deleted_at" AS "m_deleted_at", m."stamp" AS "m_stamp",
+       m."kind" AS "m_kind", m."has_details" AS "m_has_details"
 FROM wanted w CROSS JOIN "conversation_events" e LEFT JOIN "messages" m ON m."id" = e."message_id"
 WHERE e."conversation_id" = w."conversation_id" AND e."seq" > w."after" AND e."seq" <= w."upto"
 UNION ALL
 SELECT m."conversation_id", m."seq", 'message_sent', m."created_at", m."sender_id", NULL, NULL, m."stamp",
        m."id", m."conversation_id", m."seq", m."sender_id", m."client_message_id",
-       m."digest", m."text", m."created_at", m."edited_at", m."deleted_at", m."stamp"
+       m."digest", m."text", m."created_at", m."edited_at", m."deleted_at", m."stamp", m."kind", m."has_details"
 FROM wanted w CROSS JOIN "messages" m
 WHERE m."conversation_id" = w."conversation_id" AND m."seq" > w."after" AND m."seq" <= w."upto"
+  AND m."kind" <> 'system'
 ORDER BY 1, 2
 "#,
         wanted = wanted.join(", ")
@@ -298,6 +301,11 @@ fn event(
                 let missing = || DbErr::RecordNotFound("an event's conversation".to_owned());
                 EventKind::ConversationUpdated(there.ok_or_else(missing)?)
             }
+            Kind::ConversationDeleted => EventKind::ConversationDeleted,
+            Kind::MessageReactionsChanged => EventKind::MessageReactionsChanged(message()?),
+            Kind::MessagePinned => EventKind::MessagePinned(message()?),
+            Kind::MessageUnpinned => EventKind::MessageUnpinned(message()?),
+            Kind::PollChanged => EventKind::PollChanged(message()?),
         }
     };
     Ok(Event {
@@ -330,8 +338,14 @@ fn named(event: &Event) -> impl Iterator<Item = UserId> + use<> {
         | EventKind::MemberRoleChanged(user_id) => Some(*user_id),
         EventKind::MessageSent(message)
         | EventKind::MessageEdited(message)
-        | EventKind::MessageDeleted(message) => message.sender_id,
-        EventKind::CallEnded(_) | EventKind::ConversationUpdated(_) => None,
+        | EventKind::MessageDeleted(message)
+        | EventKind::MessageReactionsChanged(message)
+        | EventKind::MessagePinned(message)
+        | EventKind::MessageUnpinned(message)
+        | EventKind::PollChanged(message) => message.sender_id,
+        EventKind::CallEnded(_)
+        | EventKind::ConversationUpdated(_)
+        | EventKind::ConversationDeleted => None,
     };
     let subject = subject.filter(|subject| Some(*subject) != event.actor_id);
     event.actor_id.into_iter().chain(subject)

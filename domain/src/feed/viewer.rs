@@ -148,6 +148,9 @@ impl View {
             EventKind::MemberLeft(user_id) if user_id == self.viewer => {
                 self.absent.insert(id);
             }
+            EventKind::ConversationDeleted => {
+                self.absent.insert(id);
+            }
             EventKind::MemberLeft(_)
             | EventKind::MemberJoined(_)
             | EventKind::MemberRoleChanged(_)
@@ -155,7 +158,11 @@ impl View {
             | EventKind::MessageEdited(_)
             | EventKind::MessageDeleted(_)
             | EventKind::CallEnded(_)
-            | EventKind::ConversationUpdated(_) => {}
+            | EventKind::ConversationUpdated(_)
+            | EventKind::MessageReactionsChanged(_)
+            | EventKind::MessagePinned(_)
+            | EventKind::MessageUnpinned(_)
+            | EventKind::PollChanged(_) => {}
         }
     }
 

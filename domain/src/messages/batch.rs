@@ -26,7 +26,7 @@ use crate::users::User;
 use crate::{Error, Result, limits};
 
 use super::statements::{Found, Held, Place, Texts, find, find_by_id, lock, write};
-use super::{Message, NewMessage};
+use super::{Message, MessageKind, NewMessage};
 
 /// How long after the first try another one is begun.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
@@ -82,6 +82,8 @@ impl Outgoing {
             edited_at: None,
             deleted_at: None,
             stamp,
+            kind: MessageKind::Text,
+            has_details: false,
         }
     }
 

@@ -4,6 +4,7 @@
 //! [`batch`], by a few [`statements`].
 
 mod batch;
+pub mod details;
 mod pages;
 mod queue;
 mod statements;
@@ -31,7 +32,8 @@ use self::batch::Outgoing;
 
 pub use self::pages::{MessagePage, Sender, pages};
 pub(crate) use self::queue::SendQueue;
-pub use backchannel_entities::message::Model as Message;
+pub use backchannel_entities::message::{Kind as MessageKind, Model as Message};
+pub use backchannel_entities::message_detail::{Content, Model as MessageDetail};
 
 /// A message to send, checked.
 pub struct NewMessage {
@@ -98,6 +100,8 @@ pub(crate) async fn send_in(
         edited_at: None,
         deleted_at: None,
         stamp: tx.stamp().await?,
+        kind: MessageKind::Text,
+        has_details: false,
     };
     message::Entity::insert(message::ActiveModel::from(message.clone()).reset_all())
         .exec_without_returning(&tx.db)

@@ -57,13 +57,15 @@ impl FromQueryResult for Sent {
             edited_at: row.try_get_by_index(8)?,
             deleted_at: row.try_get_by_index(9)?,
             stamp: row.try_get_by_index(10)?,
+            kind: row.try_get_by_index(11)?,
+            has_details: row.try_get_by_index(12)?,
         };
         let sender = match message.sender_id {
             Some(_) => Some(Sender {
-                display_name: row.try_get_by_index(11)?,
-                avatar_url: row.try_get_by_index(12)?,
-                selective: if row.try_get_by_index(13)? {
-                    Some(row.try_get_by_index(14)?)
+                display_name: row.try_get_by_index(13)?,
+                avatar_url: row.try_get_by_index(14)?,
+                selective: if row.try_get_by_index(15)? {
+                    Some(row.try_get_by_index(16)?)
                 } else {
                     None
                 },
@@ -78,7 +80,7 @@ impl FromQueryResult for Sent {
 /// for each page took as long as reading a dozen messages.
 const COLUMNS: &str = r#"
 m."id", m."conversation_id", m."seq", m."sender_id", m."client_message_id", m."digest", m."text",
-m."created_at", m."edited_at", m."deleted_at", m."stamp", u."display_name", u."avatar_url",
+m."created_at", m."edited_at", m."deleted_at", m."stamp", m."kind", m."has_details", u."display_name", u."avatar_url",
 u."is_selective", u."shows_avatar""#;
 
 /// The statement for a page of each conversation. One text for all numbers of conversations but

@@ -36,6 +36,7 @@ pub(super) struct Found {
     pub(super) kind: ConversationKind,
     pub(super) role: Role,
     pub(super) is_blocked: bool,
+    pub(super) is_guarded: bool,
     /// Where the conversation has come to.
     pub(super) place: Place,
     /// What was sent first under the same key.
@@ -108,8 +109,8 @@ WHERE "id" = ANY($1) ORDER BY "id" FOR NO KEY UPDATE"#
 /// then had to wait for, what is committed now. So it sees a membership as it was, though
 /// somebody was removed while it waited for the conversation. `members_seq` tells: the one that
 /// was seen with the membership must still be that of the row once it is locked. If it is not,
-/// no row comes back, nothing is changed, and a transaction finds out. Whether it is blocked stands in
-/// the row itself.
+/// no row comes back, nothing is changed, and a transaction finds out. Whether it is blocked, or guarded
+/// by what only a transaction decides, stands in the row itself.
 fn one(stamp: &str) -> String {
     let (allowed, most) = (allowed(), limits::SEQ);
     format!(
@@ -118,14 +119,15 @@ WITH allowed AS MATERIALIZED (
     SELECT c."members_seq" FROM "conversations" c
     JOIN "members" m ON m."conversation_id" = c."id"
     WHERE c."id" = $1 AND m."user_id" = $2 AND m."left_at" IS NULL
-      AND (c."kind", m."role") IN ({allowed}) AND NOT c."is_blocked"
+      AND (c."kind", m."role") IN ({allowed}) AND NOT c."is_blocked" AND NOT c."is_guarded"
       AND NOT EXISTS (SELECT FROM "messages" f WHERE f."sender_id" = $2 AND f."client_message_id" = $3)
 ), place AS (
     UPDATE "conversations" c
     SET "last_seq" = c."last_seq" + 1, "last_active_at" = greatest(c."last_active_at", $7),
         "stamp" = greatest(c."stamp", {stamp})
     FROM allowed
-    WHERE c."id" = $1 AND c."members_seq" = allowed."members_seq" AND NOT c."is_blocked" AND c."last_seq" < {most}
+    WHERE c."id" = $1 AND c."members_seq" = allowed."members_seq" AND NOT c."is_blocked" AND NOT c."is_guarded"
+      AND c."last_seq" < {most}
     RETURNING c."last_seq", c."last_active_at", {stamp} AS "stamp"
 )
 INSERT INTO "messages" ("id", "conversation_id", "seq", "sender_id", "client_message_id", "digest", "text", "created_at", "stamp")
@@ -148,7 +150,7 @@ WITH sends AS MATERIALIZED (
     SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7)
         AS s("conversation_id", "sender_id", "key", "id", "digest", "text", "index")
 ), locked AS MATERIALIZED (
-    SELECT "id", "members_seq", "is_blocked", "last_seq", "last_active_at" FROM "conversations"
+    SELECT "id", "members_seq", "is_blocked", "is_guarded", "last_seq", "last_active_at" FROM "conversations"
     WHERE "id" = ANY($1) ORDER BY "id" FOR NO KEY UPDATE SKIP LOCKED
 ), new AS MATERIALIZED (
     SELECT s.*, greatest(l."last_active_at", $8) AS "at",
@@ -160,7 +162,7 @@ WITH sends AS MATERIALIZED (
           AND (c."kind", m."role") IN ({allowed}) AND c."members_seq" = l."members_seq"
         OFFSET 0
     ) p
-    WHERE l."last_seq" < {most} - cardinality($1) AND NOT l."is_blocked"
+    WHERE l."last_seq" < {most} - cardinality($1) AND NOT l."is_blocked" AND NOT l."is_guarded"
       AND NOT EXISTS (SELECT FROM "messages" f WHERE f."sender_id" = s."sender_id" AND f."client_message_id" = s."key")
 ), moved AS (
     UPDATE "conversations" c
@@ -267,6 +269,7 @@ fn found(row: &QueryResult) -> Result<Found> {
         kind: row.try_get("", "kind")?,
         role: row.try_get("", "role")?,
         is_blocked: row.try_get("", "is_blocked")?,
+        is_guarded: row.try_get("", "is_guarded")?,
         place: Place {
             last_seq: row.try_get("", "last_seq")?,
             last_active_at: row.try_get("", "last_active_at")?,
@@ -381,14 +384,15 @@ fn keys_of(sends: &[&Outgoing]) -> Vec<String> {
 /// the tables are small, by reading them whole, and be kept when they are not. No message has an
 /// empty key, which stands for none.
 const FIND_POSTGRES: &str = r#"
-SELECT s."n" - 1 AS "index", p."kind", p."role", p."is_blocked", p."last_seq", p."last_active_at",
+SELECT s."n" - 1 AS "index", p."kind", p."role", p."is_blocked", p."is_guarded", p."last_seq", p."last_active_at",
        f."id" AS "f_id", f."conversation_id" AS "f_conversation_id", f."seq" AS "f_seq",
        f."sender_id" AS "f_sender_id", f."client_message_id" AS "f_client_message_id",
        f."digest" AS "f_digest", f."text" AS "f_text", f."created_at" AS "f_created_at",
-       f."edited_at" AS "f_edited_at", f."deleted_at" AS "f_deleted_at", f."stamp" AS "f_stamp"
+       f."edited_at" AS "f_edited_at", f."deleted_at" AS "f_deleted_at", f."stamp" AS "f_stamp",
+       f."kind" AS "f_kind", f."has_details" AS "f_has_details"
 FROM unnest($1, $2, $3) WITH ORDINALITY AS s("conversation_id", "sender_id", "key", "n")
 CROSS JOIN LATERAL (
-    SELECT c."kind", m."role", c."is_blocked", c."last_seq", c."last_active_at"
+    SELECT c."kind", m."role", c."is_blocked", c."is_guarded", c."last_seq", c."last_active_at"
     FROM "conversations" c JOIN "members" m ON m."conversation_id" = c."id"
     WHERE c."id" = s."conversation_id" AND m."user_id" = s."sender_id" AND m."left_at" IS NULL
     OFFSET 0
@@ -402,11 +406,12 @@ LEFT JOIN LATERAL (
 
 /// The joins are CROSS for SQLite, which then keeps their order.
 const FIND_SQLITE: &str = r#"
-SELECT s."key" AS "index", c."kind", m."role", c."is_blocked", c."last_seq", c."last_active_at",
+SELECT s."key" AS "index", c."kind", m."role", c."is_blocked", c."is_guarded", c."last_seq", c."last_active_at",
        f."id" AS "f_id", f."conversation_id" AS "f_conversation_id", f."seq" AS "f_seq",
        f."sender_id" AS "f_sender_id", f."client_message_id" AS "f_client_message_id",
        f."digest" AS "f_digest", f."text" AS "f_text", f."created_at" AS "f_created_at",
-       f."edited_at" AS "f_edited_at", f."deleted_at" AS "f_deleted_at", f."stamp" AS "f_stamp"
+       f."edited_at" AS "f_edited_at", f."deleted_at" AS "f_deleted_at", f."stamp" AS "f_stamp",
+       f."kind" AS "f_kind", f."has_details" AS "f_has_details"
 FROM json_each($1) s CROSS JOIN "conversations" c CROSS JOIN "members" m
 LEFT JOIN "messages" f ON f."sender_id" = m."user_id" AND f."client_message_id" = s."value" ->> 2
 WHERE c."id" = unhex(s."value" ->> 0) AND m."conversation_id" = c."id"

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use backchannel_domain::calls::Call;
 use backchannel_domain::conversations::Conversation;
 use backchannel_domain::members::{JoinPosition, Member};
-use backchannel_domain::messages::{Message, MessagePage};
+use backchannel_domain::messages::{Message, MessageDetail, MessagePage};
 use backchannel_domain::page::{Page, PageRequest};
 use backchannel_domain::presence::Presence;
 use backchannel_domain::requests::ChatRequest;
@@ -30,7 +30,7 @@ use backchannel_domain::{
 
 use self::gathering::Lazy;
 use self::sources::{
-    Calls, ChatRequests, Conversations, DeliveredHere, MemberCounts, MemberPages, Members,
+    Calls, ChatRequests, Conversations, DeliveredHere, Details, MemberCounts, MemberPages, Members,
     MessagePages, Messages, Presences, SeenByCounts, SeenByPages, Sessions, ShownReads, Ties,
     UnreadCounts, Users,
 };
@@ -54,6 +54,7 @@ pub(crate) struct Loaders {
     member_counts: Lazy<MemberCounts>,
     messages: Lazy<Messages>,
     message_pages: Lazy<MessagePages>,
+    details: Lazy<Details>,
     calls: Lazy<Calls>,
     sessions: Lazy<Sessions>,
     chat_requests: Lazy<ChatRequests>,
@@ -78,6 +79,7 @@ impl Loaders {
             member_counts: Lazy::default(),
             messages: Lazy::default(),
             message_pages: Lazy::default(),
+            details: Lazy::default(),
             calls: Lazy::default(),
             sessions: Lazy::default(),
             chat_requests: Lazy::default(),
@@ -212,6 +214,15 @@ impl Loaders {
         let page = page.unwrap_or_default();
         self.note(page.is_selective);
         Ok(page)
+    }
+
+    /// What there is of a message besides its text, if anything.
+    pub(crate) async fn details(&self, message: &Message) -> Result<Option<Arc<MessageDetail>>> {
+        if message.has_details {
+            self.details.load(&self.cx, message.id).await
+        } else {
+            Ok(None)
+        }
     }
 
     /// A call of a conversation the actor is in.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use backchannel_domain::calls::{self, Call};
 use backchannel_domain::conversations::{self, Conversation};
 use backchannel_domain::members::{self, JoinPosition, Member};
-use backchannel_domain::messages::{self, Message, MessagePage};
+use backchannel_domain::messages::{self, Message, MessageDetail, MessagePage, details};
 use backchannel_domain::page::{Page, PageRequest};
 use backchannel_domain::presence::{self, Seen};
 use backchannel_domain::receipts;
@@ -177,6 +177,17 @@ impl Source for Messages {
 
     async fn fetch(cx: &Cx, keys: &[MessageId]) -> Result<HashMap<MessageId, Arc<Message>>> {
         messages::find_many(cx, keys).await
+    }
+}
+
+pub(super) struct Details;
+
+impl Source for Details {
+    type Key = MessageId;
+    type Value = Arc<MessageDetail>;
+
+    async fn fetch(cx: &Cx, keys: &[MessageId]) -> Result<HashMap<MessageId, Arc<MessageDetail>>> {
+        details::find_many(cx, keys).await
     }
 }
 

@@ -23,6 +23,11 @@ pub(crate) const EVENTS: &str = "subscription($id: ID!, $after: Int) {
         ... on MemberRoleChanged { member { user { id } role } }
         ... on CallEnded { call { id outcome } }
         ... on ConversationUpdated { details { title description avatarUrl } }
+        ... on ConversationDeleted { deletedAt }
+        ... on MessageReactionsChanged { message { ...Message } }
+        ... on MessagePinned { message { ...Message } }
+        ... on MessageUnpinned { message { ...Message } }
+        ... on PollChanged { message { ...Message } }
     }
 }
 fragment Message on Message { id seq text sender { id } clientMessageId createdAt editedAt deletedAt }";

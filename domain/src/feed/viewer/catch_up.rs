@@ -51,6 +51,7 @@ struct Newer {
     /// The last seq below the cursor's base.
     start: i64,
     left_at: Option<Timestamp>,
+    left_seq: Option<i64>,
     member_stamp: i64,
 }
 
@@ -167,15 +168,20 @@ impl Newer {
     fn wanted(&self, after: i64, turns: &[(i64, Kind)]) -> Vec<Wanted> {
         let mut stretches = Vec::new();
         let mut since = after;
+        let mut end = after;
         for (seq, kind) in turns.iter().filter(|(seq, _)| *seq > after) {
             if *kind == Kind::MemberJoined {
                 since = seq - 1;
             } else {
                 stretches.push((since, *seq));
+                end = *seq;
             }
         }
-        if self.left_at.is_none() {
-            stretches.push((since, self.last_seq));
+        match self.left_seq {
+            None => stretches.push((since, self.last_seq)),
+            // The conversation was deleted, which no leaving of the viewer's own says.
+            Some(left_seq) if left_seq > end => stretches.push((since, left_seq)),
+            Some(_) => {}
         }
         let wanted = |(after, upto)| Wanted {
             conversation_id: self.id,
@@ -238,6 +244,7 @@ fn newer(row: &QueryResult) -> Result<Option<Newer>, DbErr> {
             .try_get::<i64>("", "message_start")?
             .max(row.try_get("", "event_start")?),
         left_at: row.try_get("", "left_at")?,
+        left_seq: row.try_get("", "left_seq")?,
         member_stamp: row.try_get("", "member_stamp")?,
     }))
 }
@@ -249,7 +256,7 @@ fn newer(row: &QueryResult) -> Result<Option<Newer>, DbErr> {
 const FIND_NEWER: &str = r#"
 SELECT s."snapshot", n.*
 FROM (SELECT {snapshot} AS "snapshot") s LEFT JOIN (
-    SELECT c."id", c."stamp", c."last_seq", m."left_at", m."stamp" AS "member_stamp",
+    SELECT c."id", c."stamp", c."last_seq", m."left_at", m."left_seq", m."stamp" AS "member_stamp",
         coalesce((SELECT x."seq" FROM "messages" x WHERE x."conversation_id" = c."id"
             AND x."stamp" < CASE WHEN c."id" <= $1 THEN $2 ELSE $3 END
             ORDER BY x."seq" DESC LIMIT 1), 0) AS "message_start",
@@ -341,13 +348,30 @@ fn hide_later_text(event: &mut Arc<Event>, left_at: Timestamp) {
                 ..(**conversation).clone()
             }))
         }
+        EventKind::MessageReactionsChanged(message) if is_later(message) => {
+            EventKind::MessageReactionsChanged(hidden(message))
+        }
+        EventKind::MessagePinned(message) if is_later(message) => {
+            EventKind::MessagePinned(hidden(message))
+        }
+        EventKind::MessageUnpinned(message) if is_later(message) => {
+            EventKind::MessageUnpinned(hidden(message))
+        }
+        EventKind::PollChanged(message) if is_later(message) => {
+            EventKind::PollChanged(hidden(message))
+        }
         EventKind::MessageSent(_)
         | EventKind::MessageEdited(_)
         | EventKind::MessageDeleted(_)
         | EventKind::MemberJoined(_)
         | EventKind::MemberLeft(_)
         | EventKind::MemberRoleChanged(_)
-        | EventKind::CallEnded(_) => return,
+        | EventKind::CallEnded(_)
+        | EventKind::ConversationDeleted
+        | EventKind::MessageReactionsChanged(_)
+        | EventKind::MessagePinned(_)
+        | EventKind::MessageUnpinned(_)
+        | EventKind::PollChanged(_) => return,
     };
     *event = Arc::new(Event {
         kind,
