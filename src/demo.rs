@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use backchannel_domain::conversations::{self, ConversationKind, NewConversation};
 use backchannel_domain::error::Unauthenticated;
-use backchannel_domain::messages::{self, NewMessage};
+use backchannel_domain::messages::{self, NewMessage, Parts};
 use backchannel_domain::users::{self, NewUser};
 use backchannel_domain::{ConversationId, Cx, Domain, Result};
 
@@ -116,7 +116,7 @@ async fn make(
 
 async fn say(people: &[Cx], id: ConversationId, lines: &[(usize, &str)]) -> Result<()> {
     for (sender, text) in lines {
-        let new = NewMessage::parse(id, Some((*text).to_owned()), None)?;
+        let new = NewMessage::parse(id, Some((*text).to_owned()), None, Parts::default())?;
         messages::send(&people[*sender], new).await?;
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! Who may do what. A [`Membership`] is the proof that the actor belongs to a
 //! conversation; only this file makes one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use backchannel_entities::{ConversationId, conversation, member};
 use sea_orm::{
@@ -173,6 +173,11 @@ impl Membership {
         may_send(self.conversation.kind, self.member.role)
     }
 
+    /// Whether the actor may mention everyone.
+    pub(crate) fn may_mention_everyone(&self) -> Result<()> {
+        may_mention_everyone(self.conversation.kind, self.member.role)
+    }
+
     /// Whether the actor may start a call.
     pub(crate) fn may_call(&self) -> Result<()> {
         is_open(&self.conversation)?;
@@ -257,11 +262,43 @@ pub(crate) fn may_send(kind: ConversationKind, role: Role) -> Result<()> {
     Ok(())
 }
 
+/// Whether members of this role may mention everyone: where there are many, few may.
+pub(crate) fn may_mention_everyone(kind: ConversationKind, role: Role) -> Result<()> {
+    match (kind, role) {
+        (ConversationKind::Direct | ConversationKind::Group, _)
+        | (ConversationKind::Channel | ConversationKind::Room, Role::Owner | Role::Admin) => Ok(()),
+        (ConversationKind::Channel | ConversationKind::Room, Role::Member) => Err(
+            Error::Forbidden("only owners and admins mention everyone in a channel or room"),
+        ),
+    }
+}
+
 /// Every kind of conversation with every role that may send to it.
 pub(crate) fn senders() -> impl Iterator<Item = (ConversationKind, Role)> {
     ConversationKind::iter()
         .flat_map(|kind| Role::iter().map(move |role| (kind, role)))
         .filter(|(kind, role)| may_send(*kind, *role).is_ok())
+}
+
+/// In which of the conversations the actor sees what others' messages were before they were edited.
+pub(crate) async fn who_sees_edits(
+    cx: &Cx,
+    ids: &[ConversationId],
+) -> Result<HashSet<ConversationId>> {
+    let actor = cx.signed_in()?.user.id;
+    let found = member::Entity::find()
+        .filter(member::Column::UserId.eq(actor))
+        .filter(member::Column::ConversationId.is_in(in_list(ids)))
+        .filter(member::Column::LeftAt.is_null())
+        .find_also_related(conversation::Entity)
+        .all(cx.read())
+        .await?;
+    let shown = found.into_iter().filter_map(|(member, conversation)| {
+        let conversation = conversation?;
+        let is_shown = conversation.settings.shows_edits || member.role != Role::Member;
+        is_shown.then_some(conversation.id)
+    });
+    Ok(shown.collect())
 }
 
 /// The membership of a user, ended or not.

@@ -30,6 +30,8 @@ use crate::proofs::Proofs;
 use crate::rates::{self, Rates};
 use crate::reports;
 use crate::requests;
+use crate::retention;
+use crate::scheduled;
 use crate::sessions::{self, SignedIn, Uses};
 use crate::tokens::AccessTokens;
 use crate::users::User;
@@ -158,6 +160,9 @@ impl Domain {
         tokio::spawn(as_upkeep(directory::keep_listing(domain.clone())));
         tokio::spawn(as_upkeep(requests::keep_clearing(domain.clone())));
         tokio::spawn(as_upkeep(reports::keep_clearing(domain.clone())));
+        tokio::spawn(as_upkeep(scheduled::keep_sending(domain.clone())));
+        tokio::spawn(as_upkeep(scheduled::keep_clearing(domain.clone())));
+        tokio::spawn(as_upkeep(retention::keep_deleting(domain.clone())));
         let nobody = domain.anonymous(Unauthenticated::NoToken);
         tokio::spawn(as_upkeep(calls::run(nobody)));
         rates::start(&domain)?;

@@ -56,6 +56,8 @@ pub mod receipts;
 mod recent;
 pub mod reports;
 pub mod requests;
+mod retention;
+pub mod scheduled;
 pub mod sessions;
 mod stamps;
 pub mod ties;

@@ -76,6 +76,8 @@ pub struct Settings {
     pub only_admins_add: bool,
     /// How long a plain member waits between two messages; 0 is not at all.
     pub slow_mode_seconds: u32,
+    /// How long messages are kept, in seconds; for ever if none.
+    pub retention_seconds: Option<u32>,
     /// Members may react to messages.
     pub allows_reactions: bool,
     /// What new members see of what was before them.
@@ -103,6 +105,7 @@ impl Default for Settings {
             only_admins_send: false,
             only_admins_add: false,
             slow_mode_seconds: 0,
+            retention_seconds: None,
             allows_reactions: true,
             history: History::All,
             joins_by_request: false,

@@ -37,10 +37,154 @@ pub struct Model {
     pub pinned_by: Option<UserId>,
 }
 
-/// What a message holds besides its text.
+/// What a message holds besides its text. What is not there is not written, so that what is added here
+/// changes nothing of what was written before.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, FromJsonQueryResult)]
 #[serde(default, rename_all = "camelCase")]
-pub struct Content {}
+pub struct Content {
+    /// What it is about, beside or instead of a text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<Body>,
+    /// What stretches of the text are, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub entities: Vec<TextEntity>,
+    /// Where it comes from, if it was forwarded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forwarded: Option<Forwarded>,
+}
+
+/// What a message is about, beside or instead of a text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Body {
+    /// A picture, a file, something spoken, or a film: the message's kind says which.
+    Media(Media),
+    /// A place.
+    Location(Location),
+    /// A note of a call.
+    Call(CallNote),
+}
+
+/// Something that is loaded from elsewhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Media {
+    /// Absolute URL.
+    pub url: String,
+    /// What the file is called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Media type (RFC 6838).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mime_type: Option<String>,
+    /// In bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<i32>,
+    /// In pixels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub width: Option<i32>,
+    /// In pixels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub height: Option<i32>,
+    /// In milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<i32>,
+    /// Absolute URL of a small picture of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thumbnail_url: Option<String>,
+    /// How loud it is, evenly over its duration: 0 to 100.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waveform: Vec<i32>,
+}
+
+/// A place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Location {
+    /// In degrees, north is positive (WGS 84).
+    pub latitude: f64,
+    /// In degrees, east is positive.
+    pub longitude: f64,
+    /// What it is called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Where it is, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+}
+
+/// A note of a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CallNote {
+    /// What was sent in it.
+    pub kind: crate::call::Kind,
+    /// What became of it.
+    pub outcome: crate::call::Outcome,
+    /// How long it took, in seconds.
+    pub duration: i32,
+}
+
+/// What a stretch of a text is. Offsets and lengths count UTF-16 code units.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TextEntity {
+    /// What it is.
+    pub kind: EntityKind,
+    /// Where it begins.
+    pub offset: i32,
+    /// How long it is.
+    pub length: i32,
+    /// Where a link leads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Of which language code is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// Who is mentioned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<UserId>,
+}
+
+/// What a stretch of a text can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EntityKind {
+    /// Bold.
+    Bold,
+    /// Italic.
+    Italic,
+    /// Underlined.
+    Underline,
+    /// Struck through.
+    Strikethrough,
+    /// Hidden until it is asked for.
+    Spoiler,
+    /// Code within a line.
+    Code,
+    /// Code on lines of its own.
+    Pre,
+    /// Quoted from elsewhere.
+    Quote,
+    /// A link.
+    Link,
+    /// The mention of a user.
+    Mention,
+    /// The mention of everyone.
+    MentionEveryone,
+}
+
+/// Where a message that was forwarded comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Forwarded {
+    /// Who sent it first; none for the system.
+    pub sender_id: Option<UserId>,
+    /// When.
+    pub sent_at: Timestamp,
+    /// How often it was forwarded since.
+    pub hops: i32,
+}
 
 /// How often a message was reacted to, with what.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]

@@ -12,11 +12,14 @@ use crate::blocks::BlockedUser;
 use crate::calls::Call;
 use crate::contacts::Contact;
 use crate::conversations::Conversation;
+use crate::edits::MessageEdit;
 use crate::error::Result;
 use crate::messages::Message;
 use crate::requests::ChatRequest;
 use crate::scalars::Cursor;
+use crate::scheduled::ScheduledMessage;
 use crate::sessions::Session;
+use crate::threads::ThreadReader;
 use crate::users::User;
 
 /// Where a page stands in its list.
@@ -40,6 +43,10 @@ pub(crate) struct PageInfo {
 #[graphql(concrete(name = "ChatRequestConnection", params(ChatRequest)))]
 #[graphql(concrete(name = "ContactConnection", params(Contact)))]
 #[graphql(concrete(name = "ConversationConnection", params(Conversation)))]
+#[graphql(concrete(name = "MessageEditConnection", params(MessageEdit)))]
+#[graphql(concrete(name = "ThreadReaderConnection", params(ThreadReader)))]
+#[graphql(concrete(name = "ThreadReplyConnection", params(Message)))]
+#[graphql(concrete(name = "ScheduledMessageConnection", params(ScheduledMessage)))]
 #[graphql(concrete(name = "SessionConnection", params(Session)))]
 #[graphql(concrete(name = "UserConnection", params(User)))]
 pub(crate) struct Connection<T: OutputType>
@@ -83,6 +90,9 @@ where
 #[graphql(concrete(name = "ConversationEdge", params(Conversation)))]
 #[graphql(concrete(name = "MemberEdge", params(crate::members::Member)))]
 #[graphql(concrete(name = "MessageEdge", params(Message)))]
+#[graphql(concrete(name = "MessageEditEdge", params(MessageEdit)))]
+#[graphql(concrete(name = "ThreadReaderEdge", params(ThreadReader)))]
+#[graphql(concrete(name = "ScheduledMessageEdge", params(ScheduledMessage)))]
 #[graphql(concrete(name = "SessionEdge", params(Session)))]
 #[graphql(concrete(name = "UserEdge", params(User)))]
 pub(crate) struct Edge<T: OutputType> {
@@ -174,6 +184,10 @@ pub(crate) enum List {
     Contacts = 9,
     ChatRequests = 10,
     Blocks = 11,
+    Edits = 12,
+    Replies = 13,
+    ThreadReaders = 14,
+    Scheduled = 15,
 }
 
 fn encode(list: List, position: &[u8]) -> String {

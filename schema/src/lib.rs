@@ -27,9 +27,11 @@ mod codes;
 mod completion;
 mod connection;
 mod contacts;
+mod content;
 mod conversations;
 mod document;
 mod documents;
+mod edits;
 mod error;
 mod events;
 mod id;
@@ -49,10 +51,12 @@ mod reports;
 mod request;
 mod requests;
 mod scalars;
+mod scheduled;
 mod scope;
 mod sessions;
 mod sharing;
 mod streaming;
+mod threads;
 mod trusted;
 mod typing;
 mod users;
@@ -109,6 +113,8 @@ struct Mutation(
     conversations::ConversationsMutation,
     members::MembersMutation,
     messages::MessagesMutation,
+    threads::ThreadsMutation,
+    scheduled::ScheduledMutation,
     receipts::ReceiptsMutation,
     presence::PresenceMutation,
     profiles::ProfilesMutation,

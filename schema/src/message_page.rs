@@ -12,6 +12,7 @@ use backchannel_domain::UserId;
 use backchannel_domain::messages::{Message as Row, MessagePage};
 
 use crate::connection::{Edge, List, PageInfo, seq_cursor};
+use crate::content::MessageKind;
 use crate::id::Global as _;
 use crate::json::{write_between, write_plain, written};
 use crate::messages::Message;
@@ -181,17 +182,23 @@ impl Plan<EdgeField> {
     }
 }
 
-/// What is plain of a message: all but its conversation and who has seen it.
+/// What is plain of a message: all but its conversation and who has seen it; what it has besides its
+/// text, where no message of the page has any.
 enum MessageField {
     Typename,
     Id,
     Seq,
+    Kind,
     Sender(Plan<UserField>),
     Text,
     ClientMessageId,
     CreatedAt,
     EditedAt,
     DeletedAt,
+    /// Of what a message without details has none.
+    Absent,
+    /// A list of that.
+    Empty,
 }
 
 impl Plain for MessageField {
@@ -202,6 +209,9 @@ impl Plain for MessageField {
             "__typename" => Some(Self::Typename),
             "id" => Some(Self::Id),
             "seq" => Some(Self::Seq),
+            "kind" => Some(Self::Kind),
+            "content" | "replyTo" | "threadRoot" | "thread" | "forwarded" => Some(Self::Absent),
+            "entities" => Some(Self::Empty),
             "sender" => Plan::of(ctx, &field.selection_set.node).map(Self::Sender),
             "text" => Some(Self::Text),
             "clientMessageId" => Some(Self::ClientMessageId),
@@ -220,6 +230,9 @@ impl Plan<MessageField> {
             MessageField::Typename => write_plain(out, MessageField::TYPE),
             MessageField::Id => row.id.write_global(out),
             MessageField::Seq => write_plain(out, &int(row.seq)),
+            MessageField::Kind => write_plain(out, MessageKind::from(row.kind).name()),
+            MessageField::Absent => out.extend_from_slice(b"null"),
+            MessageField::Empty => out.extend_from_slice(b"[]"),
             MessageField::Sender(_) => senders.write(out, row.sender_id),
             MessageField::Text => write_plain(out, &row.text),
             MessageField::ClientMessageId => write_plain(out, &row.client_message_id),
@@ -235,13 +248,23 @@ impl Plan<MessageField> {
 struct Senders(HashMap<UserId, Vec<u8>>);
 
 impl Senders {
-    /// None if they are selected twice, under several names.
+    /// None if they are selected twice, under several names, or if some message has what the plan says
+    /// that none has.
     fn of(page: &MessagePage, plan: &Plan<MessageField>) -> Option<Self> {
+        let asks_details =
+            |field: &MessageField| matches!(field, MessageField::Absent | MessageField::Empty);
+        let mut messages = page.messages.items.iter();
+        if plan.fields().any(asks_details) && messages.any(|message| message.has_details) {
+            return None;
+        }
         let mut plans = plan.fields().filter_map(|field| match field {
             MessageField::Sender(plan) => Some(plan),
             MessageField::Typename
             | MessageField::Id
             | MessageField::Seq
+            | MessageField::Kind
+            | MessageField::Absent
+            | MessageField::Empty
             | MessageField::Text
             | MessageField::ClientMessageId
             | MessageField::CreatedAt

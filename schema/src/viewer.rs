@@ -26,6 +26,7 @@ use crate::id::Global as _;
 use crate::privacy::PrivacySettings;
 use crate::requests::{ChatRequest, ChatRequestDirection, ChatRequestState};
 use crate::scalars::{Cursor, Date, DateTime, Json};
+use crate::scheduled::{self, ScheduledMessage};
 use crate::scope::Scope;
 use crate::sessions::Session;
 use crate::users::User;
@@ -186,6 +187,26 @@ impl Viewer {
         Ok(Connection::of(&page, cursor, |row| {
             Conversation::new(&self.scope, Arc::new(row.clone()))
         }))
+    }
+
+    /// What the viewer has scheduled, soonest first: what waits, and what could not be sent.
+    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    async fn scheduled_messages(
+        &self,
+        #[graphql(desc = "In which conversation; in all if left out.")] conversation_id: Option<ID>,
+        #[graphql(desc = "Take so many from the beginning: 1 to 200, 50 by default.")]
+        first: Option<i32>,
+        #[graphql(desc = "Start behind the item with this cursor.")] after: Option<String>,
+        #[graphql(desc = "Take so many from the end: 1 to 200.")] last: Option<i32>,
+        #[graphql(desc = "Stop in front of the item with this cursor.")] before: Option<String>,
+    ) -> Result<Connection<ScheduledMessage>> {
+        let args = RawPageArgs {
+            first,
+            after,
+            last,
+            before,
+        };
+        scheduled::page(&self.scope, conversation_id, args).await
     }
 
     /// Whom the viewer knows, by name: the viewer's own for them, else the one they had when they

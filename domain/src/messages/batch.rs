@@ -1,6 +1,6 @@
 //! Sends that commit together.
 //!
-//! 1. On Postgres they are one statement, for those that nothing speaks against
+//! 1. On Postgres they are one statement, for those that are text alone and that nothing speaks against
 //!    ([`in_one_statement`]). What it leaves open, a transaction finds out.
 //! 2. A transaction ([`together`]): lock, find out, decide, write, commit.
 //! 3. After a failure they are tried together once more, and then each by itself, so that one bad
@@ -13,6 +13,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use backchannel_entities::mention::EVERYONE;
 use backchannel_entities::{ConversationId, MessageId, Timestamp, UserId};
 use sea_orm::QueryResult;
 use sha2::{Digest as _, Sha256};
@@ -26,7 +27,7 @@ use crate::users::User;
 use crate::{Error, Result, limits};
 
 use super::statements::{Found, Held, Place, Texts, find, find_by_id, lock, write};
-use super::{Message, MessageKind, NewMessage};
+use super::{Message, MessageKind, NewMessage, details};
 
 /// How long after the first try another one is begun.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
@@ -70,6 +71,7 @@ impl Outgoing {
     }
 
     fn message(&self, place: Place, stamp: i64) -> Message {
+        let more = self.new.more.as_deref();
         Message {
             id: self.id,
             conversation_id: self.new.conversation_id,
@@ -77,13 +79,13 @@ impl Outgoing {
             sender_id: Some(self.sender.id),
             client_message_id: self.new.client_message_id.clone(),
             digest: self.digest.clone(),
-            text: Some(self.new.text.clone()),
+            text: Some(self.new.text.clone()).filter(|text| !text.is_empty()),
             created_at: place.last_active_at,
             edited_at: None,
             deleted_at: None,
             stamp,
-            kind: MessageKind::Text,
-            has_details: false,
+            kind: more.map_or(MessageKind::Text, |more| more.kind.into()),
+            has_details: more.is_some(),
         }
     }
 
@@ -108,7 +110,18 @@ fn digest(new: &NewMessage) -> Option<Vec<u8>> {
     // Lengths keep the fields apart.
     digest.update(u64::try_from(key.len()).unwrap_or(u64::MAX).to_be_bytes());
     digest.update(key.as_bytes());
-    digest.update(new.text.as_bytes());
+    match &new.more {
+        None => digest.update(new.text.as_bytes()),
+        Some(more) => {
+            let identity = more.identity();
+            let length = u64::try_from(identity.len()).unwrap_or(u64::MAX);
+            digest.update(length.to_be_bytes());
+            digest.update(identity);
+            if more.source_id.is_none() {
+                digest.update(new.text.as_bytes());
+            }
+        }
+    }
     Some(digest.finalize().to_vec())
 }
 
@@ -124,15 +137,17 @@ pub(super) enum Outcome {
 /// Sends messages; the outcomes are in their order.
 pub(super) async fn settle(handles: &Handles, sends: &[Outgoing]) -> Vec<Outcome> {
     let until = Instant::now() + TRY_AGAIN;
+    let plain = sends.iter().filter(|send| send.new.more.is_none());
+    let plain: Vec<&Outgoing> = plain.collect();
     let (mut sent, tried) = match &handles.sends.texts {
-        None => (HashMap::new(), Tried::Never),
-        Some(texts) => match in_one_statement(handles, texts, sends).await {
+        Some(texts) if !plain.is_empty() => match in_one_statement(handles, texts, &plain).await {
             Ok(sent) => (sent, Tried::Never),
             Err(error) => {
                 tracing::debug!(%error, "sending in one statement failed; trying again");
                 (HashMap::new(), Tried::Before)
             }
         },
+        Some(_) | None => (HashMap::new(), Tried::Never),
     };
     let open = sends.iter().filter(|send| !sent.contains_key(&send.id));
     let open: Vec<&Outgoing> = open.collect();
@@ -164,7 +179,7 @@ enum Tried {
 async fn in_one_statement(
     handles: &Handles,
     texts: &Texts,
-    sends: &[Outgoing],
+    sends: &[&Outgoing],
 ) -> Result<HashMap<MessageId, Arc<Message>>> {
     let now = handles.clock.now();
     let statement = match sends {
@@ -308,16 +323,21 @@ async fn insert(
     new: Vec<(usize, Place)>,
 ) -> Result<Vec<Arc<Message>>> {
     let stamp = tx.stamp().await?;
+    let mut rich = Vec::new();
     let (messages, events): (Vec<_>, Vec<_>) = new
         .into_iter()
         .map(|(index, place)| {
             let send = sends[index];
             let message = Arc::new(send.message(place, stamp));
+            if send.new.more.is_some() {
+                rich.push((Arc::clone(&message), &send.new));
+            }
             let event = send.event(&message);
             (message, event)
         })
         .unzip();
     write(tx, &places, &messages).await?;
+    details::insert(tx, &rich).await?;
     tx.record(events).await?;
     Ok(messages)
 }
@@ -357,6 +377,9 @@ impl<'s> Batch<'s> {
             return Err(access::CLOSED);
         }
         access::may_send(found.kind, found.role)?;
+        if send.new.mentioned().contains(&EVERYONE) {
+            access::may_mention_everyone(found.kind, found.role)?;
+        }
         if let Some(first) = found.first {
             let digest = first.digest.clone();
             return send.or_conflict(digest.as_ref(), Verdict::Known(Arc::new(first)));

@@ -4,20 +4,24 @@
 //! [`batch`], by a few [`statements`].
 
 mod batch;
+pub mod content;
 pub mod details;
+mod editing;
+mod forwarding;
+mod new;
 mod pages;
 mod queue;
 mod statements;
+pub mod threads;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use backchannel_entities::{ConversationId, MessageId, UserId, member, message};
+use backchannel_entities::{ConversationId, MessageId, member, message};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, JoinType, QueryFilter, QuerySelect, Set,
+    ActiveModelTrait as _, ColumnTrait, EntityTrait, JoinType, QueryFilter, QuerySelect,
 };
 
-use crate::access::Membership;
 use crate::bots::Scope;
 use crate::clock::new_id;
 use crate::conversations::Conversation;
@@ -26,57 +30,46 @@ use crate::db::in_list;
 use crate::event::{Event, EventKind};
 use crate::rates::{self, Action};
 use crate::users::User;
-use crate::{Cx, Error, Result, limits};
+use crate::{Cx, Result};
 
 use self::batch::Outgoing;
 
+pub use self::editing::{MessageEdit, delete, edit, pages_of_edits};
+pub use self::forwarding::forward;
+pub use self::new::{Kind as NewMessageKind, NewMessage, Parts};
 pub use self::pages::{MessagePage, Sender, pages};
 pub(crate) use self::queue::SendQueue;
 pub use backchannel_entities::message::{Kind as MessageKind, Model as Message};
 pub use backchannel_entities::message_detail::{Content, Model as MessageDetail};
 
-/// A message to send, checked.
-pub struct NewMessage {
-    conversation_id: ConversationId,
-    text: String,
-    client_message_id: Option<String>,
-}
-
-impl NewMessage {
-    /// Checks a message to send.
-    ///
-    /// # Errors
-    /// [`Error::BadInput`] on the first input that is not acceptable.
-    pub fn parse(
-        conversation_id: ConversationId,
-        text: Option<String>,
-        client_message_id: Option<String>,
-    ) -> Result<Self> {
-        let text = limits::text("text", text.unwrap_or_default())?;
-        let client_message_id = client_message_id
-            .map(|id| limits::client_message_id("clientMessageId", id))
-            .transpose()?;
-        Ok(Self {
-            conversation_id,
-            text,
-            client_message_id,
-        })
-    }
-}
-
 /// Sends a message; answers once it is durable. The same key of the same sender again, on
 /// any node, answers the first message and sends nothing.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the conversation does not exist for the actor;
-/// [`Error::Forbidden`] to one who may not send there; [`Error::Conflict`] when the key was used
-/// for other content; [`Error::RateLimited`] when the sender has sent too many, too many wait already,
-/// or this one has waited too long; [`Error::Internal`] also when it is not known whether it was sent.
-pub async fn send(cx: &Cx, new: NewMessage) -> Result<Arc<Message>> {
+/// [`crate::Error::NotFound`] when the conversation does not exist for the actor, or a message that is
+/// referred to is not there; [`crate::Error::Forbidden`] to one who may not send there; [`crate::Error::Conflict`] when the key was used
+/// for other content; [`crate::Error::RateLimited`] when the sender has sent too many, too many wait already,
+/// or this one has waited too long; [`crate::Error::Internal`] also when it is not known whether it was sent.
+pub async fn send(cx: &Cx, mut new: NewMessage) -> Result<Arc<Message>> {
     let sender = Arc::clone(&cx.signed_in()?.user);
     cx.may(Scope::Messages)?;
     rates::count(cx, Action::Send)?;
+    new.find_referred(cx).await?;
     SendQueue::send(cx.domain(), Outgoing::new(sender, new)).await
+}
+
+/// Sends a message for somebody who has said so before, under the id that it was given then.
+pub(crate) async fn send_for(
+    cx: &Cx,
+    id: MessageId,
+    sender: Arc<User>,
+    new: NewMessage,
+) -> Result<Arc<Message>> {
+    let outgoing = Outgoing {
+        id,
+        ..Outgoing::new(sender, new)
+    };
+    SendQueue::send(cx.domain(), outgoing).await
 }
 
 /// Sends a message in a transaction that has locked or made the conversation, whose members are for
@@ -119,120 +112,10 @@ pub(crate) async fn send_in(
     Ok(conversation)
 }
 
-/// Gives a message another text. The text it has already is no change.
-///
-/// # Errors
-/// [`Error::NotFound`] when the message does not exist for the actor; [`Error::Forbidden`]
-/// to anyone but the sender, and where one of two blocks the other; [`Error::Conflict`] for a deleted
-/// message;
-/// [`Error::BadInput`] for a text that is not acceptable; [`Error::RateLimited`] when the actor has sent
-/// or edited too many.
-pub async fn edit(cx: &Cx, id: MessageId, text: String) -> Result<Arc<Message>> {
-    let actor = Arc::clone(&cx.signed_in()?.user);
-    let text = limits::text("text", text)?;
-    rates::count(cx, Action::Send)?;
-    cx.write_in(Scope::Messages, move |tx| {
-        Box::pin(async move {
-            let (membership, message) = lock(tx, actor.id, id).await?;
-            membership.may_edit(message.sender_id)?;
-            if message.deleted_at.is_some() {
-                let message = "a deleted message cannot be edited";
-                return Err(Error::Conflict {
-                    field: None,
-                    message,
-                });
-            }
-            if message.text.as_deref() == Some(&text) {
-                return Ok(Arc::new(message));
-            }
-            change(tx, actor, message, Change::Edit(text)).await
-        })
-    })
-    .await
-}
-
-/// Deletes a message for everyone: the text is erased, a tombstone stays. Deleting it again
-/// is no change.
-///
-/// # Errors
-/// [`Error::NotFound`] when the message does not exist for the actor; [`Error::Forbidden`]
-/// to one who may not delete it.
-pub async fn delete(cx: &Cx, id: MessageId) -> Result<Arc<Message>> {
-    let actor = Arc::clone(&cx.signed_in()?.user);
-    cx.write_in(Scope::Messages, move |tx| {
-        Box::pin(async move {
-            let (membership, message) = lock(tx, actor.id, id).await?;
-            membership.may_delete(message.sender_id)?;
-            if message.deleted_at.is_some() {
-                return Ok(Arc::new(message));
-            }
-            change(tx, actor, message, Change::Delete).await
-        })
-    })
-    .await
-}
-
-/// Finds a message and locks its conversation. To one who is no member of that, the message
-/// does not exist.
-async fn lock(tx: &Tx, user_id: UserId, id: MessageId) -> Result<(Membership, Message)> {
-    let find = || message::Entity::find_by_id(id).one(&tx.db);
-    let unknown = Error::NotFound("message");
-    let Some(message) = find().await? else {
-        return Err(unknown);
-    };
-    let membership = match Membership::lock(tx, user_id, message.conversation_id).await {
-        Err(Error::NotFound(_)) => return Err(unknown),
-        membership => membership?,
-    };
-    // Read again: only under the lock does it stay as it is.
-    let message = find().await?.ok_or(unknown)?;
-    Ok((membership, message))
-}
-
-enum Change {
-    Edit(String),
-    Delete,
-}
-
-async fn change(
-    tx: &mut Tx,
-    actor: Arc<User>,
-    message: Message,
-    change: Change,
-) -> Result<Arc<Message>> {
-    let conversation = tx.allocate(message.conversation_id, 1).await?;
-    let now = conversation.last_active_at;
-    let mut row: message::ActiveModel = message.into();
-    let kind = match change {
-        Change::Edit(text) => {
-            row.text = Set(Some(text));
-            row.edited_at = Set(Some(now));
-            EventKind::MessageEdited
-        }
-        Change::Delete => {
-            row.text = Set(None);
-            row.deleted_at = Set(Some(now));
-            EventKind::MessageDeleted
-        }
-    };
-    let message = Arc::new(row.update(&tx.db).await?);
-    let event = Event {
-        conversation_id: conversation.id,
-        seq: conversation.last_seq,
-        at: now,
-        actor_id: Some(actor.id),
-        stamp: tx.stamp().await?,
-        kind: kind(Arc::clone(&message)),
-        users: [actor].into(),
-    };
-    tx.record(vec![event]).await?;
-    Ok(message)
-}
-
 /// Messages in conversations the actor is in, by id; others are left out.
 ///
 /// # Errors
-/// [`Error::Unauthenticated`] when nobody is signed in.
+/// [`crate::Error::Unauthenticated`] when nobody is signed in.
 pub async fn find_many(cx: &Cx, ids: &[MessageId]) -> Result<HashMap<MessageId, Arc<Message>>> {
     let actor = cx.signed_in()?.user.id;
     let membership = message::Entity::belongs_to(member::Entity)

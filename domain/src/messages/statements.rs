@@ -82,13 +82,14 @@ WHERE "id" = ANY($1) ORDER BY "id" FOR NO KEY UPDATE"#
 
     /// Sends those of several that everything speaks for; no row of the others. Of those with the
     /// same key, the first.
-    pub(super) fn many(&self, sends: &[Outgoing], now: Timestamp) -> Statement {
+    pub(super) fn many(&self, sends: &[&Outgoing], now: Timestamp) -> Statement {
         let mut keys = HashSet::with_capacity(sends.len());
         let firsts = (0..).zip(sends).filter(|(_, send)| {
             let key = send.key();
             key.is_none_or(|key| keys.insert((send.sender.id, key)))
         });
-        let (indexes, sends): (Vec<i64>, Vec<&Outgoing>) = firsts.unzip();
+        let (indexes, sends): (Vec<i64>, Vec<&Outgoing>) =
+            firsts.map(|(index, send)| (index, *send)).unzip();
         let ids = sends.iter().map(|send| send.new.conversation_id.0);
         let texts = sends.iter().map(|send| send.new.text.clone());
         let values = [
@@ -326,14 +327,16 @@ fn columns_of_places(places: &HashMap<ConversationId, Place>) -> Vec<Value> {
     ]
 }
 
-/// In the order of [`WRITE_POSTGRES`]. What is none is empty, which no key and no digest is:
+/// In the order of [`WRITE_POSTGRES`]. What is none is empty, which no key, no digest and no text is:
 /// arrays with holes are more than sea-orm can pass.
-fn columns_of_messages(messages: &[Arc<Message>]) -> [Value; 8] {
+fn columns_of_messages(messages: &[Arc<Message>]) -> [Value; 10] {
     let seqs = messages.iter().map(|message| message.seq);
     let times = messages.iter().map(|message| message.created_at.0);
     let senders = messages.iter().filter_map(|message| message.sender_id);
     let keys = messages.iter().map(|m| m.client_message_id.clone());
     let texts = messages.iter().map(|message| message.text.clone());
+    let kinds = messages.iter().map(|message| message.kind.to_value());
+    let detailed = messages.iter().map(|message| message.has_details);
     [
         uuids(messages.iter().map(|message| message.id.0)),
         uuids(messages.iter().map(|message| message.conversation_id.0)),
@@ -348,6 +351,8 @@ fn columns_of_messages(messages: &[Arc<Message>]) -> [Value; 8] {
             .collect::<Vec<_>>()
             .into(),
         times.collect::<Vec<i64>>().into(),
+        kinds.collect::<Vec<_>>().into(),
+        detailed.collect::<Vec<_>>().into(),
     ]
 }
 
@@ -363,6 +368,8 @@ fn row(message: &Message) -> serde_json::Value {
         digest.map(|digest| hex(digest)),
         message.text,
         message.created_at,
+        message.kind.to_value(),
+        message.has_details,
     ])
 }
 
@@ -426,10 +433,11 @@ WITH moved AS (
     FROM unnest($1, $2, $3) AS p("id", "last_seq", "last_active_at")
     WHERE c."id" = p."id"
 )
-INSERT INTO "messages" ("id", "conversation_id", "seq", "sender_id", "client_message_id", "digest", "text", "created_at", "stamp")
-SELECT m."id", m."conversation_id", m."seq", m."sender_id", nullif(m."key", ''), nullif(m."digest", ''), m."text", m."at", $4
-FROM unnest($5, $6, $7, $8, $9, $10, $11, $12)
-  AS m("id", "conversation_id", "seq", "sender_id", "key", "digest", "text", "at")
+INSERT INTO "messages" ("id", "conversation_id", "seq", "sender_id", "client_message_id", "digest", "text", "created_at", "stamp", "kind", "has_details")
+SELECT m."id", m."conversation_id", m."seq", m."sender_id", nullif(m."key", ''), nullif(m."digest", ''), nullif(m."text", ''), m."at", $4,
+       m."kind", m."has_details"
+FROM unnest($5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+  AS m("id", "conversation_id", "seq", "sender_id", "key", "digest", "text", "at", "kind", "has_details")
 "#;
 
 const MOVE_SQLITE: &str = r#"
@@ -440,8 +448,8 @@ WHERE "conversations"."id" = unhex(p."value" ->> 0)
 "#;
 
 const INSERT_SQLITE: &str = r#"
-INSERT INTO "messages" ("id", "conversation_id", "seq", "sender_id", "client_message_id", "digest", "text", "created_at", "stamp")
+INSERT INTO "messages" ("id", "conversation_id", "seq", "sender_id", "client_message_id", "digest", "text", "created_at", "stamp", "kind", "has_details")
 SELECT unhex(n."value" ->> 0), unhex(n."value" ->> 1), n."value" ->> 2, unhex(n."value" ->> 3), n."value" ->> 4,
-       unhex(n."value" ->> 5), n."value" ->> 6, n."value" ->> 7, $2
+       unhex(n."value" ->> 5), n."value" ->> 6, n."value" ->> 7, $2, n."value" ->> 8, n."value" ->> 9
 FROM json_each($1) n
 "#;

@@ -18,7 +18,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use backchannel_domain::calls::Call;
 use backchannel_domain::conversations::Conversation;
 use backchannel_domain::members::{JoinPosition, Member};
-use backchannel_domain::messages::{Message, MessageDetail, MessagePage};
+use backchannel_domain::messages::threads::{ReaderPosition, ThreadRead, ThreadStanding};
+use backchannel_domain::messages::{Message, MessageDetail, MessageEdit, MessagePage};
 use backchannel_domain::page::{Page, PageRequest};
 use backchannel_domain::presence::Presence;
 use backchannel_domain::requests::ChatRequest;
@@ -30,9 +31,9 @@ use backchannel_domain::{
 
 use self::gathering::Lazy;
 use self::sources::{
-    Calls, ChatRequests, Conversations, DeliveredHere, Details, MemberCounts, MemberPages, Members,
-    MessagePages, Messages, Presences, SeenByCounts, SeenByPages, Sessions, ShownReads, Ties,
-    UnreadCounts, Users,
+    Calls, ChatRequests, Conversations, DeliveredHere, Details, EditPages, MemberCounts,
+    MemberPages, Members, MessagePages, Messages, Presences, SeenByCounts, SeenByPages, Sessions,
+    ShownReads, ThreadPages, ThreadReaderPages, ThreadStandings, Ties, UnreadCounts, Users,
 };
 
 /// The loaders of a scope.
@@ -55,6 +56,10 @@ pub(crate) struct Loaders {
     messages: Lazy<Messages>,
     message_pages: Lazy<MessagePages>,
     details: Lazy<Details>,
+    thread_pages: Lazy<ThreadPages>,
+    thread_standings: Lazy<ThreadStandings>,
+    thread_reader_pages: Lazy<ThreadReaderPages>,
+    edit_pages: Lazy<EditPages>,
     calls: Lazy<Calls>,
     sessions: Lazy<Sessions>,
     chat_requests: Lazy<ChatRequests>,
@@ -80,6 +85,10 @@ impl Loaders {
             messages: Lazy::default(),
             message_pages: Lazy::default(),
             details: Lazy::default(),
+            thread_pages: Lazy::default(),
+            thread_standings: Lazy::default(),
+            thread_reader_pages: Lazy::default(),
+            edit_pages: Lazy::default(),
             calls: Lazy::default(),
             sessions: Lazy::default(),
             chat_requests: Lazy::default(),
@@ -142,6 +151,14 @@ impl Loaders {
             .load(&self.cx, id)
             .await?
             .ok_or(Error::NotFound("conversation"))
+    }
+
+    /// A conversation, if the actor is in it.
+    pub(crate) async fn find_conversation(
+        &self,
+        id: ConversationId,
+    ) -> Result<Option<Arc<Conversation>>> {
+        self.conversations.load(&self.cx, id).await
     }
 
     pub(crate) async fn unread_count(&self, id: ConversationId) -> Result<i64> {
@@ -216,13 +233,57 @@ impl Loaders {
         Ok(page)
     }
 
+    /// A message that another one answers, as far as the actor sees it.
+    pub(crate) async fn quoted(&self, id: MessageId) -> Result<Option<Arc<Message>>> {
+        let found = self.messages.load(&self.cx, id).await?;
+        self.note(found.is_none());
+        Ok(found)
+    }
+
+    pub(crate) async fn thread_page(
+        &self,
+        id: MessageId,
+        request: PageRequest<i64>,
+    ) -> Result<Arc<Page<Arc<Message>>>> {
+        let page = self.thread_pages.load(&self.cx, (request, id)).await?;
+        Ok(page.unwrap_or_default())
+    }
+
+    /// How a message's thread stands to the actor.
+    pub(crate) async fn thread_standing(&self, id: MessageId) -> Result<ThreadStanding> {
+        let standing = self.thread_standings.load(&self.cx, id).await?;
+        Ok(standing.unwrap_or_default())
+    }
+
+    pub(crate) async fn thread_reader_page(
+        &self,
+        id: MessageId,
+        request: PageRequest<ReaderPosition>,
+    ) -> Result<Arc<Page<ThreadRead>>> {
+        let page = self.thread_reader_pages.load(&self.cx, (request, id));
+        Ok(page.await?.unwrap_or_default())
+    }
+
+    /// A page of what a message was before it was edited.
+    pub(crate) async fn edit_page(
+        &self,
+        message: &Message,
+        request: PageRequest<i64>,
+    ) -> Result<Arc<Page<MessageEdit>>> {
+        let of = (message.id, message.sender_id, message.conversation_id);
+        let page = self.edit_pages.load(&self.cx, (request, of)).await?;
+        Ok(page.unwrap_or_default())
+    }
+
     /// What there is of a message besides its text, if anything.
     pub(crate) async fn details(&self, message: &Message) -> Result<Option<Arc<MessageDetail>>> {
-        if message.has_details {
-            self.details.load(&self.cx, message.id).await
-        } else {
-            Ok(None)
+        if !message.has_details {
+            return Ok(None);
         }
+        let found = self.details.load(&self.cx, message.id).await?;
+        // One who has left meanwhile does not see them; others do.
+        self.note(found.is_none());
+        Ok(found)
     }
 
     /// A call of a conversation the actor is in.

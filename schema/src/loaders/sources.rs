@@ -7,7 +7,10 @@ use std::sync::Arc;
 use backchannel_domain::calls::{self, Call};
 use backchannel_domain::conversations::{self, Conversation};
 use backchannel_domain::members::{self, JoinPosition, Member};
-use backchannel_domain::messages::{self, Message, MessageDetail, MessagePage, details};
+use backchannel_domain::messages::threads::{self, ReaderPosition, ThreadRead, ThreadStanding};
+use backchannel_domain::messages::{
+    self, Message, MessageDetail, MessageEdit, MessagePage, details,
+};
 use backchannel_domain::page::{Page, PageRequest};
 use backchannel_domain::presence::{self, Seen};
 use backchannel_domain::receipts;
@@ -177,6 +180,73 @@ impl Source for Messages {
 
     async fn fetch(cx: &Cx, keys: &[MessageId]) -> Result<HashMap<MessageId, Arc<Message>>> {
         messages::find_many(cx, keys).await
+    }
+}
+
+pub(super) struct ThreadPages;
+
+impl Source for ThreadPages {
+    type Key = (PageRequest<i64>, MessageId);
+    type Value = Arc<Page<Arc<Message>>>;
+
+    async fn fetch(cx: &Cx, keys: &[Self::Key]) -> Result<HashMap<Self::Key, Self::Value>> {
+        let mut found = HashMap::with_capacity(keys.len());
+        for (request, ids) in by_request(keys) {
+            for (id, page) in threads::pages(cx, &ids, request).await? {
+                found.insert((request.clone(), id), Arc::new(page));
+            }
+        }
+        Ok(found)
+    }
+}
+
+pub(super) struct ThreadStandings;
+
+impl Source for ThreadStandings {
+    type Key = MessageId;
+    type Value = ThreadStanding;
+
+    async fn fetch(cx: &Cx, keys: &[MessageId]) -> Result<HashMap<MessageId, ThreadStanding>> {
+        threads::standings(cx, keys).await
+    }
+}
+
+pub(super) struct ThreadReaderPages;
+
+impl Source for ThreadReaderPages {
+    type Key = (PageRequest<ReaderPosition>, MessageId);
+    type Value = Arc<Page<ThreadRead>>;
+
+    async fn fetch(cx: &Cx, keys: &[Self::Key]) -> Result<HashMap<Self::Key, Self::Value>> {
+        let mut found = HashMap::with_capacity(keys.len());
+        for (request, ids) in by_request(keys) {
+            for (id, page) in threads::reader_pages(cx, &ids, request).await? {
+                found.insert((request.clone(), id), Arc::new(page));
+            }
+        }
+        Ok(found)
+    }
+}
+
+pub(super) struct EditPages;
+
+impl Source for EditPages {
+    type Key = (
+        PageRequest<i64>,
+        (MessageId, Option<UserId>, ConversationId),
+    );
+    type Value = Arc<Page<MessageEdit>>;
+
+    async fn fetch(cx: &Cx, keys: &[Self::Key]) -> Result<HashMap<Self::Key, Self::Value>> {
+        let mut found = HashMap::with_capacity(keys.len());
+        for (request, messages) in by_request(keys) {
+            let mut pages = messages::pages_of_edits(cx, &messages, request).await?;
+            for message in messages {
+                let page = pages.remove(&message.0).unwrap_or_default();
+                found.insert((request.clone(), message), Arc::new(page));
+            }
+        }
+        Ok(found)
     }
 }
 

@@ -3,7 +3,7 @@
 use backchannel_entities::{Timestamp, UserId};
 use uuid::Uuid;
 
-use crate::messages::NewMessage;
+use crate::messages::{NewMessage, Parts};
 use crate::users::{Audience, User};
 
 use super::*;
@@ -37,7 +37,8 @@ fn waiting(conversation: u128) -> Waiting {
         stamp: 0,
     };
     let id = ConversationId(Uuid::from_u128(conversation));
-    let new = NewMessage::parse(id, Some("hi".to_owned()), None).expect("a message");
+    let new =
+        NewMessage::parse(id, Some("hi".to_owned()), None, Parts::default()).expect("a message");
     Waiting {
         send: Outgoing::new(Arc::new(sender), new),
         since: Instant::now(),

@@ -1,0 +1,179 @@
+//! Messages that are sent later: once, on time, and as their senders may then.
+
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, TimeDelta};
+use serde_json::{Value, json};
+
+use crate::harness::people::{Room, text};
+use crate::harness::{App, Person, on_both, until};
+
+pub(crate) const SCHEDULE: &str = "mutation($input: ScheduleMessageInput!) {
+    scheduleMessage(input: $input) { scheduledMessage { id sendAt } }
+}";
+pub(crate) const EDIT: &str = "mutation($input: EditScheduledMessageInput!) {
+    editScheduledMessage(input: $input) { scheduledMessage { id text sendAt entities { kind } failure } }
+}";
+pub(crate) const CANCEL: &str = "mutation($input: CancelScheduledMessageInput!) {
+    cancelScheduledMessage(input: $input) { ok }
+}";
+pub(crate) const LIST: &str = "query($conversation: ID, $first: Int, $after: String) {
+    viewer { scheduledMessages(conversationId: $conversation, first: $first, after: $after) {
+        nodes { id kind text content { __typename } entities { kind } conversation { id } sendAt failure }
+        pageInfo { hasNextPage endCursor }
+    } }
+}";
+
+/// So many seconds from a node's now.
+pub(crate) async fn in_seconds(app: &App, seconds: i64) -> String {
+    let now = DateTime::from_timestamp_millis(app.domain.clock().now().0).expect("an instant");
+    let then = now + TimeDelta::seconds(seconds);
+    then.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+impl Person {
+    pub(crate) async fn schedules(&self, room: &Room, at: &str, message: Value) -> String {
+        let mut input = message;
+        input["conversationId"] = json!(room.id);
+        input["sendAt"] = json!(at);
+        let made = self.asks(SCHEDULE, json!({ "input": input })).await;
+        text(&made["scheduleMessage"]["scheduledMessage"]["id"])
+    }
+
+    /// What waits, or could not be sent.
+    pub(crate) async fn scheduled(&self) -> Vec<Value> {
+        let found = self.asks(LIST, json!({})).await;
+        found["viewer"]["scheduledMessages"]["nodes"]
+            .as_array()
+            .expect("a list")
+            .clone()
+    }
+}
+
+on_both! {
+    async fn a_scheduled_message_is_sent_once_when_its_time_comes(app) {
+        let [ann, bob] = &app.people(["Ann", "Bob"]).await;
+        let room = ann.makes_group("Later", &[bob]).await;
+        let first = ann.sends(&room, "first").await;
+        let mut stream = bob.follows(&room, Some(1)).await;
+        let at = in_seconds(app, 60).await;
+        let message = json!({
+            "text": "happy new year", "replyToId": first.id, "entities": [{ "kind": "BOLD", "offset": 0, "length": 5 }],
+            "content": { "image": { "url": "https://files.example.com/1" } },
+        });
+        let id = ann.schedules(&room, &at, message).await;
+        let waiting = ann.scheduled().await;
+        assert_eq!(waiting.len(), 1);
+        assert_eq!((&waiting[0]["id"], &waiting[0]["sendAt"], &waiting[0]["kind"]), (&json!(id), &json!(at), &json!("IMAGE")));
+        assert_eq!(waiting[0]["conversation"]["id"], *room.id);
+        assert_eq!(bob.scheduled().await.len(), 0);
+        // Before its time, nothing is sent.
+        app.advance(Duration::from_secs(50));
+        let between = bob.sends(&room, "not yet").await;
+        assert_eq!((between.seq, stream.next().await["message"]["text"].clone()), (2, json!("not yet")));
+        app.advance(Duration::from_secs(11));
+        let event = stream.next().await;
+        assert_eq!((&event["message"]["id"], &event["message"]["text"]), (&json!(id), &json!("happy new year")));
+        assert_eq!((&event["seq"], &event["actor"]["id"]), (&json!(3), &json!(ann.id)));
+        let seen = bob.asks(crate::writing::WRITTEN, json!({ "id": id })).await["node"].take();
+        assert_eq!((&seen["replyTo"]["id"], &seen["content"]["url"]), (&json!(first.id), &json!("https://files.example.com/1")));
+        assert_eq!(seen["entities"][0]["kind"], "BOLD");
+        until("it waits no more", || async { ann.scheduled().await.is_empty() }).await;
+        assert_eq!(bob.last_seq(&room).await, 3);
+    }
+
+    async fn what_waits_can_be_changed_and_taken_back(app) {
+        let [ann, bob] = &app.people(["Ann", "Bob"]).await;
+        let room = ann.makes_group("Later", &[bob]).await;
+        let at = in_seconds(app, 60).await;
+        let kept = ann.schedules(&room, &at, json!({ "text": "one" })).await;
+        let cancelled = ann.schedules(&room, &at, json!({ "text": "never" })).await;
+        let later = in_seconds(app, 120).await;
+        let input = json!({ "scheduledMessageId": kept, "text": "two", "sendAt": later, "entities": [{ "kind": "BOLD", "offset": 0, "length": 3 }] });
+        let changed = ann.asks(EDIT, json!({ "input": input })).await["editScheduledMessage"]["scheduledMessage"].take();
+        assert_eq!((&changed["text"], &changed["sendAt"]), (&json!("two"), &json!(later)));
+        assert_eq!(changed["entities"][0]["kind"], "BOLD");
+        let input = json!({ "scheduledMessageId": cancelled });
+        // To others it does not exist.
+        assert_eq!(bob.is_refused(CANCEL, json!({ "input": input })).await, "NOT_FOUND");
+        ann.asks(CANCEL, json!({ "input": input })).await;
+        assert_eq!(ann.is_refused(CANCEL, json!({ "input": input })).await, "NOT_FOUND");
+        let mut stream = bob.follows(&room, Some(0)).await;
+        app.advance(Duration::from_secs(121));
+        let event = stream.next().await;
+        assert_eq!((&event["message"]["id"], &event["message"]["text"]), (&json!(kept), &json!("two")));
+        let last = bob.sends(&room, "and that was all").await;
+        assert_eq!(last.seq, 2);
+    }
+
+    async fn what_may_not_be_sent_then_says_why(app) {
+        let [ann, bob] = &app.people(["Ann", "Bob"]).await;
+        let room = ann.makes_group("Later", &[bob]).await;
+        let at = in_seconds(app, 60).await;
+        let id = bob.schedules(&room, &at, json!({ "text": "still here?" })).await;
+        ann.removes(&room, bob).await;
+        let mut stream = ann.follows(&room, Some(1)).await;
+        app.advance(Duration::from_secs(61));
+        until("it was tried", || async {
+            let waiting = bob.scheduled().await;
+            waiting[0]["failure"] == "no such conversation"
+        })
+        .await;
+        assert_eq!(bob.scheduled().await[0]["conversation"], Value::Null);
+        assert_eq!(ann.last_seq(&room).await, 1);
+        // Back again, it is sent after all.
+        ann.adds(&room, &[bob]).await;
+        let input = json!({ "scheduledMessageId": id, "text": "back" });
+        assert_eq!(bob.is_refused_with(EDIT, json!({ "input": input })).await["field"], "sendAt");
+        let input = json!({ "scheduledMessageId": id, "sendAt": in_seconds(app, 5).await });
+        bob.asks(EDIT, json!({ "input": input })).await;
+        assert_eq!(stream.next().await["__typename"], "MemberJoined");
+        app.advance(Duration::from_secs(6));
+        assert_eq!(stream.next().await["message"]["id"], *id);
+    }
+
+    async fn what_cannot_be_scheduled_is_refused(app) {
+        let [ann, bob] = &app.people(["Ann", "Bob"]).await;
+        let room = ann.makes_group("Later", &[]).await;
+        let refusal = async |person: &Person, at: &str, message: &str| {
+            let input = json!({ "conversationId": room.id, "sendAt": at, "text": message });
+            person.is_refused_with(SCHEDULE, json!({ "input": input })).await
+        };
+        let (soon, past) = (in_seconds(app, 60).await, in_seconds(app, -1).await);
+        assert_eq!(refusal(&ann, &past, "hi").await["field"], "sendAt");
+        assert_eq!(refusal(&ann, &in_seconds(app, 400 * 86_400).await, "hi").await["field"], "sendAt");
+        assert_eq!(refusal(&ann, &soon, " ").await["field"], "text");
+        assert_eq!(refusal(&bob, &soon, "hi").await["code"], "NOT_FOUND");
+        // The key of one that waits.
+        let first = ann.schedules(&room, &soon, json!({ "text": "hi", "clientMessageId": "k" })).await;
+        assert_eq!(ann.schedules(&room, &soon, json!({ "text": "hi", "clientMessageId": "k" })).await, first);
+        let input = json!({ "conversationId": room.id, "sendAt": soon, "text": "other", "clientMessageId": "k" });
+        assert_eq!(ann.is_refused(SCHEDULE, json!({ "input": input })).await, "CONFLICT");
+        assert_eq!(ann.scheduled().await.len(), 1);
+        // Sent, it is not sent again by whoever has not heard of it.
+        app.advance(Duration::from_secs(61));
+        until("it is sent", || async { ann.scheduled().await.is_empty() }).await;
+        let soon = in_seconds(app, 10).await;
+        ann.schedules(&room, &soon, json!({ "text": "hi", "clientMessageId": "k" })).await;
+        app.advance(Duration::from_secs(11));
+        until("it is settled", || async { ann.scheduled().await.is_empty() }).await;
+        assert_eq!(ann.last_seq(&room).await, 1);
+    }
+
+    async fn what_is_scheduled_comes_in_pages(app) {
+        let ann = app.person("Ann").await;
+        let (room, other) = (ann.makes_group("A", &[]).await, ann.makes_group("B", &[]).await);
+        for n in [3, 1, 2] {
+            let at = in_seconds(app, 60 * n).await;
+            ann.schedules(&room, &at, json!({ "text": format!("{n}") })).await;
+            ann.schedules(&other, &at, json!({ "text": format!("other {n}") })).await;
+        }
+        let mut variables = json!({ "conversation": room.id, "first": 2 });
+        let page = ann.asks(LIST, variables.clone()).await["viewer"]["scheduledMessages"].take();
+        assert_eq!((&page["nodes"][0]["text"], &page["nodes"][1]["text"]), (&json!("1"), &json!("2")));
+        variables["after"] = page["pageInfo"]["endCursor"].clone();
+        let page = ann.asks(LIST, variables).await["viewer"]["scheduledMessages"].take();
+        assert_eq!((&page["nodes"][0]["text"], &page["pageInfo"]["hasNextPage"]), (&json!("3"), &json!(false)));
+        assert_eq!(ann.scheduled().await.len(), 6);
+    }
+}
