@@ -26,7 +26,7 @@ impl MigrationTrait for Migration {
             index("scheduled_messages", &["sender_id", "send_at", "id"]),
             index(
                 "scheduled_messages",
-                &["sender_id", "conversation_id", "send_at", "id"],
+                &["conversation_id", "sender_id", "send_at", "id"],
             ),
             // A retry schedules nothing more.
             index("scheduled_messages", &["sender_id", "client_message_id"])

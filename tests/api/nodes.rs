@@ -8,6 +8,7 @@ mod outage;
 mod presence;
 mod privacy;
 mod rates;
+mod scheduled;
 mod sending;
 mod signals;
 

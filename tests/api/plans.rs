@@ -1,5 +1,7 @@
 //! Every query of the hot paths has its index: the plans are read on both databases.
 
+mod writing;
+
 use backchannel_domain::{Plan, audit, operators};
 use serde_json::json;
 
@@ -44,6 +46,12 @@ fn full_scan(plan: &str) -> Option<&str> {
         "user_terms",
         "chat_requests",
         "reports",
+        "message_details",
+        "message_edits",
+        "mentions",
+        "thread_reads",
+        "scheduled_messages",
+        "retentions",
     ];
     plan.lines().find(|line| {
         let line = line.trim();
@@ -399,6 +407,7 @@ on_both! {
         drop((watching, back));
         accounts(app, &ann).await;
         requests([&ann, &bob, &fay, &gus]).await;
+        writing::all_that_messages_hold(app, &ann, &bob).await;
         sessions(app, &ann).await;
         app.advance(std::time::Duration::from_hours(366 * 24));
         until("requests and reports are cleared away", || async {

@@ -1,8 +1,8 @@
 //! What messages hold besides their text: typed content, entities and mentions, what they answer, the
 //! threads they are in, where they come from, and what they were before they were edited.
 
-mod edits;
-mod forwarding;
+pub(crate) mod edits;
+pub(crate) mod forwarding;
 pub(crate) mod threads;
 
 use serde_json::{Value, json};

@@ -9,7 +9,10 @@ use crate::presence::WATCH;
 use crate::profiles;
 use crate::reports::REPORT;
 use crate::requests::{self, ACCEPT, CANCEL, REQUEST};
+use crate::scheduled::{self, SCHEDULE};
 use crate::sessions::{RENAME, REVOKE, session_ids};
+use crate::writing::forwarding::FORWARD;
+use crate::writing::threads;
 
 use super::*;
 use crate::blocks::{BLOCK, UNBLOCK};
@@ -51,7 +54,7 @@ on_both! {
             requests.push(text(&request["id"]));
         }
         let mut probed = BTreeSet::new();
-        for Probe { of, kind, query, variables } in probes(&scene, &own) {
+        for Probe { of, kind, query, variables } in probes(&scene, &own, &first) {
             probed.insert(of);
             let foreign = match kind {
                 "cnv_" => conversations.to_vec(),
@@ -73,6 +76,7 @@ on_both! {
                 "BlockUserInput.userId",
                 "UnblockUserInput.userId",
                 "ReportInput.userId",
+                "TextEntityInput.userId",
             ];
             if of_people.contains(&of) {
                 continue;
@@ -109,15 +113,21 @@ struct Probe {
     variables: Value,
 }
 
-/// Every place, with everything else as right as a stranger can have it.
-fn probes(scene: &Scene, own: &Room) -> Vec<Probe> {
-    let probe = |of, kind, query, variables| Probe {
+fn probe(of: &'static str, kind: &'static str, query: &'static str, variables: Value) -> Probe {
+    Probe {
         of,
         kind,
         query,
         variables,
-    };
-    let input = |input: Value| json!({ "input": input });
+    }
+}
+
+fn input(input: Value) -> Value {
+    json!({ "input": input })
+}
+
+/// Every place, with everything else as right as a stranger can have it.
+fn probes(scene: &Scene, own: &Room, first: &Sent) -> Vec<Probe> {
     let (ann, own) = (&scene.ann.id, &own.id);
     let stranger = &scene.stranger.id;
     let mut probes = vec![
@@ -355,6 +365,7 @@ fn probes(scene: &Scene, own: &Room) -> Vec<Probe> {
         let variables = input(json!({ field: "$", "reason": "SPAM" }));
         probes.push(probe(of, kind, REPORT, variables));
     }
+    probes.extend(of_writing(own, &first.id));
     for kind in ["cnv_", "msg_", "cll_", "ses_", "key_", "req_"] {
         probes.push(probe("Query.node.id", kind, NODE, json!({ "id": "$" })));
         probes.push(probe(
@@ -371,6 +382,89 @@ fn probes(scene: &Scene, own: &Room) -> Vec<Probe> {
         }
     }
     probes
+}
+
+/// What messages refer to, and those that are sent later.
+fn of_writing(own: &str, first: &str) -> Vec<Probe> {
+    let soon = (chrono::Utc::now() + chrono::TimeDelta::days(1)).to_rfc3339();
+    let here = |field: &str| json!({ "conversationId": own, "text": "hi", field: "$" });
+    let later = |field: &str| {
+        let mut message = here(field);
+        message["sendAt"] = json!(soon);
+        message
+    };
+    let there = json!({ "conversationId": "$", "text": "hi", "sendAt": soon });
+    let mention = json!([{ "kind": "MENTION", "offset": 0, "length": 1, "userId": "$" }]);
+    let mentions = json!({ "conversationId": own, "text": "hi", "entities": mention });
+    vec![
+        probe(
+            "SendMessageInput.replyToId",
+            "msg_",
+            SEND,
+            input(here("replyToId")),
+        ),
+        probe(
+            "SendMessageInput.threadId",
+            "msg_",
+            SEND,
+            input(here("threadId")),
+        ),
+        probe("TextEntityInput.userId", "usr_", SEND, input(mentions)),
+        probe(
+            "ForwardMessageInput.messageId",
+            "msg_",
+            FORWARD,
+            input(json!({ "messageId": "$", "conversationId": own })),
+        ),
+        probe(
+            "ForwardMessageInput.conversationId",
+            "cnv_",
+            FORWARD,
+            input(json!({ "messageId": first, "conversationId": "$" })),
+        ),
+        probe(
+            "MarkThreadReadInput.messageId",
+            "msg_",
+            threads::MARK,
+            input(json!({ "messageId": "$", "seq": 1 })),
+        ),
+        probe(
+            "ScheduleMessageInput.conversationId",
+            "cnv_",
+            SCHEDULE,
+            input(there),
+        ),
+        probe(
+            "ScheduleMessageInput.replyToId",
+            "msg_",
+            SCHEDULE,
+            input(later("replyToId")),
+        ),
+        probe(
+            "ScheduleMessageInput.threadId",
+            "msg_",
+            SCHEDULE,
+            input(later("threadId")),
+        ),
+        probe(
+            "EditScheduledMessageInput.scheduledMessageId",
+            "msg_",
+            scheduled::EDIT,
+            input(json!({ "scheduledMessageId": "$", "text": "hi" })),
+        ),
+        probe(
+            "CancelScheduledMessageInput.scheduledMessageId",
+            "msg_",
+            scheduled::CANCEL,
+            input(json!({ "scheduledMessageId": "$" })),
+        ),
+        probe(
+            "Viewer.scheduledMessages.conversationId",
+            "cnv_",
+            scheduled::LIST,
+            json!({ "conversation": "$" }),
+        ),
+    ]
 }
 
 /// The whole answer, as text, with `id` in its place.
