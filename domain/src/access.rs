@@ -3,13 +3,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use backchannel_entities::{ConversationId, conversation, member};
+use backchannel_entities::{ConversationId, conversation, member, message};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Func, Query, SelectStatement, SimpleExpr};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult as _, IdenStatic as _,
     Iterable as _, QueryFilter, Statement,
 };
 
-use crate::conversations::{Conversation, ConversationKind};
+use crate::conversations::{Conversation, ConversationKind, History};
 use crate::cx::Tx;
 use crate::db::Connections;
 use crate::db::in_list;
@@ -238,6 +239,65 @@ WHERE m."conversation_id" = w."conversation_id" AND m."user_id" = w."user_id" AN
         member = columns("m", of_member.collect()),
         conversation = columns("c", of_conversation.collect()),
     )
+}
+
+/// Up to which seq the messages of a conversation are hidden from a user, as an expression: from
+/// members what they are not to see of what was before them, from others everything; but of a room
+/// that lets newcomers see all, nothing. `conversation` and `user` are expressions too. Each look-up
+/// goes by a key, whatever it stands in.
+pub(crate) fn hidden_upto(conversation: &str, user: &str) -> String {
+    let all = i64::MAX;
+    format!(
+        r#"coalesce(
+(SELECT v."visible_after" FROM "members" v WHERE v."conversation_id" = {conversation} AND v."user_id" = {user} AND v."left_at" IS NULL),
+(SELECT CASE WHEN r."settings" ->> 'history' = 'joining' THEN {all} ELSE 0 END FROM "conversations" r
+    WHERE r."id" = {conversation} AND r."kind" = 'room' AND r."deleted_at" IS NULL),
+{all})"#
+    )
+}
+
+/// Whether a user sees a row of `messages`: the same, to be built into a statement.
+pub(crate) fn sees_message(user: UserId) -> SimpleExpr {
+    use conversation::Column::{DeletedAt, Id, Kind};
+    use member::Column::{ConversationId, LeftAt, UserId, VisibleAfter};
+    let message = |column: message::Column| Expr::col((message::Entity, column));
+    let all = || Expr::value(i64::MAX);
+    let from_member = Query::select()
+        .column(("v", VisibleAfter))
+        .from_as(member::Entity, "v")
+        .and_where(Expr::col(("v", ConversationId)).eq(message(message::Column::ConversationId)))
+        .and_where(Expr::col(("v", UserId)).eq(user))
+        .and_where(Expr::col(("v", LeftAt)).is_null())
+        .take();
+    let hides = Expr::cust(r#""r"."settings" ->> 'history' = 'joining'"#);
+    let from_others = Query::select()
+        .expr(Expr::case(hides, all()).finally(0_i64))
+        .from_as(conversation::Entity, "r")
+        .and_where(Expr::col(("r", Id)).eq(message(message::Column::ConversationId)))
+        .and_where(Expr::col(("r", Kind)).eq(ConversationKind::Room))
+        .and_where(Expr::col(("r", DeletedAt)).is_null())
+        .take();
+    let part = |part: SelectStatement| Expr::SubQuery(None, Box::new(part.into()));
+    let hidden_upto = Func::coalesce([part(from_member), part(from_others), all()]);
+    message(message::Column::Seq).gt(hidden_upto)
+}
+
+/// Whether a user sees a conversation, as an expression of the same kind: members do, and everybody a
+/// room.
+pub(crate) fn is_seen(conversation: &str, user: &str) -> String {
+    format!(
+        r#"(EXISTS (SELECT 1 FROM "members" v WHERE v."conversation_id" = {conversation} AND v."user_id" = {user} AND v."left_at" IS NULL LIMIT 1 OFFSET 0)
+OR EXISTS (SELECT 1 FROM "conversations" r WHERE r."id" = {conversation} AND r."kind" = 'room' AND r."deleted_at" IS NULL LIMIT 1 OFFSET 0))"#
+    )
+}
+
+/// What is hidden from one who joins `conversation` at `seq`.
+pub(crate) fn hidden_from_newcomer(conversation: &Conversation, seq: i64) -> i64 {
+    match conversation.settings.history {
+        History::All => 0,
+        // The joining itself is seen.
+        History::Joining => (seq - 1).max(0),
+    }
 }
 
 /// The conversation is blocked by one of the two. The same words for both, and for whoever is

@@ -1,16 +1,26 @@
 //! Conversations: making, finding and listing them.
 
+mod changes;
 mod direct;
+mod list;
+mod previews;
+mod rooms;
+mod slugs;
+pub mod states;
+pub mod tags;
+mod terms;
 mod updating;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use backchannel_entities::{ConversationId, Timestamp, UserId, conversation, member, message};
-use sea_orm::sea_query::{Expr, ExprTrait as _, Order, Query};
+use backchannel_entities::{
+    ConversationId, TemplateId, UserId, conversation, member, message,
+};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, DbErr, EntityTrait, FromQueryResult, JoinType,
-    QueryFilter, QueryOrder, QuerySelect, Select, Set,
+    QueryFilter, QuerySelect, RelationDef, Select, Set,
 };
 
 use crate::access::Membership;
@@ -21,10 +31,13 @@ use crate::cx::{Handles, Tx};
 use crate::db::in_list;
 use crate::error::is_unique_violation;
 use crate::members::{self, Role};
-use crate::page::{End, Page, PageRequest};
-use crate::{Cx, Error, Result, blocks, limits, users};
+use crate::{Cx, Error, Result, blocks, limits, templates, users};
 
+pub use self::changes::changes;
 pub(crate) use self::direct::Pair;
+pub use self::list::{ActivityPosition, ConversationFilter, Which, count, list, list_pinned};
+pub use self::previews::{last_messages, unread_mention_counts};
+pub use self::rooms::{RoomPosition, RoomQuery, Tagged, list_rooms, popular_tags};
 pub use self::updating::{ConversationChange, update};
 pub use backchannel_entities::conversation::{
     History, Kind as ConversationKind, Model as Conversation, Settings,
@@ -36,6 +49,8 @@ pub struct NewConversation {
     members: Vec<UserId>,
     title: Option<String>,
     slug: Option<String>,
+    tags: Option<Vec<String>>,
+    template_id: Option<TemplateId>,
 }
 
 impl NewConversation {
@@ -67,7 +82,30 @@ impl NewConversation {
             members: limits::ids("memberIds", members)?,
             title,
             slug,
+            tags: None,
+            template_id: None,
         })
+    }
+
+    /// Gives it tags.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] for tags that are not acceptable, and for any of a direct conversation.
+    pub fn tagged(self, tags: Vec<String>) -> Result<Self> {
+        if self.kind == ConversationKind::Direct && !tags.is_empty() {
+            return Err(Error::bad_input("tags", "a direct conversation has no tags"));
+        }
+        let tags = Some(limits::tags("tags", tags)?);
+        Ok(Self { tags, ..self })
+    }
+
+    /// Takes from a template of the actor's what is not said otherwise.
+    #[must_use]
+    pub fn like(self, template_id: TemplateId) -> Self {
+        Self {
+            template_id: Some(template_id),
+            ..self
+        }
     }
 }
 
@@ -86,6 +124,8 @@ pub async fn create(cx: &Cx, new: NewConversation) -> Result<Conversation> {
         mut members,
         title,
         slug,
+        tags,
+        template_id,
     } = new;
     members.retain(|id| *id != owner);
     if kind == ConversationKind::Direct {
@@ -99,15 +139,23 @@ pub async fn create(cx: &Cx, new: NewConversation) -> Result<Conversation> {
     }
     cx.write_in(Scope::Conversations, move |tx| {
         Box::pin(async move {
-            users::require_all(tx, &members).await?;
-            blocks::require_none(tx, owner, &members).await?;
-            let founding = Founding {
-                id: ConversationId(new_id()),
-                kind,
+            let mut founding = Founding {
                 title,
                 slug,
-                direct_key: None,
+                tags: tags.clone().unwrap_or_default(),
+                ..Founding::of(ConversationId(new_id()), kind)
             };
+            if let Some(id) = template_id {
+                let template = templates::get(tx, owner, id).await?;
+                members.extend(founding.fill_in(template, tags.is_some())?);
+                let mut seen = HashSet::from([owner]);
+                members.retain(|id| seen.insert(*id));
+            }
+            if kind == ConversationKind::Room && founding.slug.is_none() {
+                founding.slug = founding.title.as_deref().and_then(slugs::of_title);
+            }
+            users::require_all(tx, &members).await?;
+            blocks::require_none(tx, owner, &members).await?;
             make(tx, founding, owner, &members).await
         })
     })
@@ -119,8 +167,44 @@ struct Founding {
     id: ConversationId,
     kind: ConversationKind,
     title: Option<String>,
+    description: Option<String>,
+    avatar_url: Option<String>,
     slug: Option<String>,
     direct_key: Option<String>,
+    settings: Settings,
+    tags: Vec<String>,
+}
+
+impl Founding {
+    /// One of which nothing else is known.
+    fn of(id: ConversationId, kind: ConversationKind) -> Self {
+        Self {
+            id,
+            kind,
+            title: None,
+            description: None,
+            avatar_url: None,
+            slug: None,
+            direct_key: None,
+            settings: Settings::default(),
+            tags: Vec::new(),
+        }
+    }
+
+    /// Takes from a template what was not said; answers the members it has.
+    fn fill_in(&mut self, template: templates::Content, is_tagged: bool) -> Result<Vec<UserId>> {
+        if template.kind != self.kind {
+            return Err(Error::bad_input("kind", "must be the template's"));
+        }
+        self.title = self.title.take().or(template.title);
+        self.description = template.description;
+        self.avatar_url = template.avatar_url;
+        self.settings = template.settings;
+        if !is_tagged {
+            self.tags = template.tags;
+        }
+        Ok(template.members)
+    }
 }
 
 async fn make(
@@ -134,8 +218,8 @@ async fn make(
         id: Set(founding.id),
         kind: Set(founding.kind),
         title: Set(founding.title),
-        description: Set(None),
-        avatar_url: Set(None),
+        description: Set(founding.description),
+        avatar_url: Set(founding.avatar_url),
         slug: Set(founding.slug),
         direct_key: Set(founding.direct_key),
         created_by: Set(owner),
@@ -147,10 +231,12 @@ async fn make(
         is_blocked: Set(false),
         archived_at: Set(None),
         deleted_at: Set(None),
-        settings: Set(Settings::default()),
         is_guarded: Set(false),
+        settings: Set(founding.settings),
     };
     let conversation = row.insert(&tx.db).await.map_err(taken)?;
+    terms::list(tx, &conversation).await?;
+    tags::set(tx, &conversation, founding.tags).await?;
     found(tx, &conversation, owner, others).await?;
     Ok(conversation)
 }
@@ -188,14 +274,16 @@ async fn found(
     member::Entity::insert_many(rows)
         .exec_without_returning(&tx.db)
         .await?;
+    let count = i64::try_from(founders.len()).map_err(Error::internal)?;
+    members::change_count(tx, conversation.id, count).await?;
     for (user_id, _) in founders {
         tx.tell(user_id, UserNotice::Memberships);
     }
     Ok(())
 }
 
-/// A conversation the actor is in or was in a second ago at most, and as it was then. For
-/// whoever needs its id, its kind, and what is read by these.
+/// A conversation that the actor sees: one they are in or were in a second ago at most, as it was
+/// then, or a room. For whoever needs its id, its kind, and what is read by these.
 ///
 /// # Errors
 /// [`Error::NotFound`] for any other.
@@ -207,12 +295,19 @@ pub async fn get_lately(cx: &Cx, id: ConversationId) -> Result<Arc<Conversation>
         return Ok(known);
     }
     let reading = recent.reading(uptime);
-    let conversation = Arc::new(Membership::prove(cx, id).await?.conversation);
+    let conversation = match Membership::prove(cx, id).await {
+        Ok(membership) => Arc::new(membership.conversation),
+        Err(Error::NotFound(what)) => {
+            let found = find_many(cx, &[id]).await?.remove(&id);
+            return found.ok_or(Error::NotFound(what));
+        }
+        Err(error) => return Err(error),
+    };
     recent.keep(&reading, claim, Arc::clone(&conversation));
     Ok(conversation)
 }
 
-/// A conversation the actor is in, by its slug.
+/// A conversation that the actor sees, by its slug.
 ///
 /// # Errors
 /// [`Error::NotFound`] for any other.
@@ -220,7 +315,7 @@ pub async fn get_by_slug(cx: &Cx, slug: &str) -> Result<Conversation> {
     let actor = cx.signed_in()?.user.id;
     // What cannot be a slug is nobody's; Postgres would not even take all of it.
     let slug = limits::slug("slug", slug).map_err(|_| Error::NotFound("conversation"))?;
-    of_member(actor)
+    seen_by(actor)
         .filter(conversation::Column::Slug.eq(slug))
         .one(cx.read())
         .await?
@@ -229,17 +324,35 @@ pub async fn get_by_slug(cx: &Cx, slug: &str) -> Result<Conversation> {
 
 /// The conversations a user is in.
 fn of_member(user_id: UserId) -> Select<conversation::Entity> {
-    let membership = conversation::Entity::belongs_to(member::Entity)
-        .from(conversation::Column::Id)
-        .to(member::Column::ConversationId)
-        .into();
     conversation::Entity::find()
-        .join(JoinType::InnerJoin, membership)
-        .filter(member::Column::UserId.eq(user_id))
-        .filter(member::Column::LeftAt.is_null())
+        .join(JoinType::InnerJoin, membership_of(user_id))
 }
 
-/// Conversations the actor is in, by id; others are left out.
+/// The conversations a user sees: those they are in, and rooms.
+fn seen_by(user_id: UserId) -> Select<conversation::Entity> {
+    let is_seen = Condition::any()
+        .add(member::Column::UserId.is_not_null())
+        .add(conversation::Column::Kind.eq(ConversationKind::Room));
+    conversation::Entity::find()
+        .join(JoinType::LeftJoin, membership_of(user_id))
+        .filter(is_seen)
+        .filter(conversation::Column::DeletedAt.is_null())
+}
+
+/// The way to the user's membership, if it goes on.
+fn membership_of(user_id: UserId) -> RelationDef {
+    conversation::Entity::belongs_to(member::Entity)
+        .from(conversation::Column::Id)
+        .to(member::Column::ConversationId)
+        .on_condition(move |_, _| {
+            Condition::all()
+                .add(member::Column::UserId.eq(user_id))
+                .add(member::Column::LeftAt.is_null())
+        })
+        .into()
+}
+
+/// Conversations that the actor sees, by id; others are left out.
 ///
 /// # Errors
 /// [`Error::Unauthenticated`] when nobody is signed in.
@@ -248,79 +361,14 @@ pub async fn find_many(
     ids: &[ConversationId],
 ) -> Result<HashMap<ConversationId, Arc<Conversation>>> {
     let actor = cx.signed_in()?.user.id;
-    let found = of_member(actor)
-        .filter(member::Column::ConversationId.is_in(in_list(ids)))
+    let found = seen_by(actor)
+        .filter(conversation::Column::Id.is_in(in_list(ids)))
         .all(cx.read())
         .await?;
     Ok(found
         .into_iter()
         .map(|found| (found.id, Arc::new(found)))
         .collect())
-}
-
-/// Where a conversation stands in a viewer's list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ActivityPosition {
-    /// When something last happened in it.
-    pub last_active_at: Timestamp,
-    /// Tells apart what happened in the same millisecond.
-    pub id: ConversationId,
-}
-
-impl ActivityPosition {
-    /// The position of `conversation`.
-    #[must_use]
-    pub fn of(conversation: &Conversation) -> Self {
-        Self {
-            last_active_at: conversation.last_active_at,
-            id: conversation.id,
-        }
-    }
-
-    /// What stands on one side of this position.
-    fn on_side(self, side: Side) -> Condition {
-        use conversation::Column::{Id, LastActiveAt};
-        let at = self.last_active_at;
-        let (beyond, tie) = match side {
-            Side::Newer => (LastActiveAt.gt(at), Id.gt(self.id)),
-            Side::Older => (LastActiveAt.lt(at), Id.lt(self.id)),
-        };
-        Condition::any()
-            .add(beyond)
-            .add(LastActiveAt.eq(at).and(tie))
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Side {
-    Newer,
-    Older,
-}
-
-/// The actor's conversations, most recently active first.
-///
-/// # Errors
-/// [`Error::Unauthenticated`] when nobody is signed in.
-pub async fn list(cx: &Cx, request: &PageRequest<ActivityPosition>) -> Result<Page<Conversation>> {
-    let actor = cx.signed_in()?.user.id;
-    let order = match request.end {
-        End::Start => Order::Desc,
-        End::Finish => Order::Asc,
-    };
-    let mut select = of_member(actor);
-    if let Some(after) = request.after {
-        select = select.filter(after.on_side(Side::Older));
-    }
-    if let Some(before) = request.before {
-        select = select.filter(before.on_side(Side::Newer));
-    }
-    let rows = select
-        .order_by(conversation::Column::LastActiveAt, order.clone())
-        .order_by(conversation::Column::Id, order)
-        .limit(request.rows())
-        .all(cx.read())
-        .await?;
-    Ok(request.page(rows))
 }
 
 /// How many messages of others the actor has not read, for each conversation the actor is

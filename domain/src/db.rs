@@ -384,6 +384,23 @@ pub(crate) fn json_list(items: impl Iterator<Item = serde_json::Value>) -> Value
     serde_json::Value::Array(items.collect()).to_string().into()
 }
 
+/// Ids as a table to join: the value for `parameter`, the table with its alias, and the expression for
+/// the id of its row. One text however many there are.
+pub(crate) fn asked(
+    backend: DbBackend,
+    ids: impl Iterator<Item = Uuid>,
+    parameter: &str,
+) -> (Value, String, String) {
+    if backend == DbBackend::Postgres {
+        let table = format!(r#"unnest({parameter}) asked("id")"#);
+        (uuids(ids), table, r#"asked."id""#.to_owned())
+    } else {
+        let ids = ids.map(|id| serde_json::Value::String(id.simple().to_string()));
+        let table = format!("json_each({parameter}) asked");
+        (json_list(ids), table, r#"unhex(asked."value")"#.to_owned())
+    }
+}
+
 /// The rows of the same bounded, ordered select for each id, in one statement. For one id,
 /// by far the most common case, that is the select itself.
 pub(crate) async fn page_of_each<E, R, I: Copy>(

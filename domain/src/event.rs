@@ -85,6 +85,68 @@ impl Event {
         }
     }
 
+    /// How many members more there are by it.
+    pub(crate) fn members_more(&self) -> i64 {
+        match self.kind {
+            EventKind::MemberJoined(_) => 1,
+            EventKind::MemberLeft(_) => -1,
+            EventKind::MemberRoleChanged(_)
+            | EventKind::MessageSent(_)
+            | EventKind::MessageEdited(_)
+            | EventKind::MessageDeleted(_)
+            | EventKind::CallEnded(_)
+            | EventKind::ConversationUpdated(_)
+            | EventKind::ConversationDeleted
+            | EventKind::MessageReactionsChanged(_)
+            | EventKind::MessagePinned(_)
+            | EventKind::MessageUnpinned(_)
+            | EventKind::PollChanged(_) => 0,
+        }
+    }
+
+    /// The event as it is for one from whom everything up to a seq is hidden: what was said by then
+    /// is none of theirs, though something happens to it now.
+    pub(crate) fn seen_behind(self: Arc<Self>, hidden_upto: i64) -> Arc<Self> {
+        let hide = |message: &Arc<Message>| {
+            if message.seq <= hidden_upto {
+                return Some(Arc::new(Message {
+                    client_message_id: None,
+                    text: None,
+                    has_details: false,
+                    ..(**message).clone()
+                }));
+            }
+            // What it answers may be hidden. Executions are shared by those who have the same event,
+            // and this is to be another.
+            let answers = hidden_upto > 0 && message.has_details;
+            answers.then(|| Arc::clone(message))
+        };
+        let kind = match &self.kind {
+            EventKind::MessageSent(message) => hide(message).map(EventKind::MessageSent),
+            EventKind::MessageEdited(message) => hide(message).map(EventKind::MessageEdited),
+            EventKind::MessageDeleted(message) => hide(message).map(EventKind::MessageDeleted),
+            EventKind::MessageReactionsChanged(message) => {
+                hide(message).map(EventKind::MessageReactionsChanged)
+            }
+            EventKind::MessagePinned(message) => hide(message).map(EventKind::MessagePinned),
+            EventKind::MessageUnpinned(message) => hide(message).map(EventKind::MessageUnpinned),
+            EventKind::PollChanged(message) => hide(message).map(EventKind::PollChanged),
+            EventKind::MemberJoined(_)
+            | EventKind::MemberLeft(_)
+            | EventKind::MemberRoleChanged(_)
+            | EventKind::CallEnded(_)
+            | EventKind::ConversationUpdated(_)
+            | EventKind::ConversationDeleted => None,
+        };
+        match kind {
+            Some(kind) => Arc::new(Self {
+                kind,
+                ..(*self).clone()
+            }),
+            None => self,
+        }
+    }
+
     /// Whether somebody's membership began, ended or changed by it.
     pub(crate) fn changes_members(&self) -> bool {
         matches!(self.kind, EventKind::ConversationDeleted) || self.changed_member().is_some()

@@ -60,6 +60,7 @@ mod retention;
 pub mod scheduled;
 pub mod sessions;
 mod stamps;
+pub mod templates;
 pub mod ties;
 mod tokens;
 pub mod typing;
@@ -67,7 +68,8 @@ mod upkeep;
 pub mod users;
 
 pub use backchannel_entities::{
-    CallId, ChatRequestId, CodeId, ConversationId, MessageId, SessionId, Timestamp, UserId,
+    CallId, ChatRequestId, CodeId, ConversationId, MessageId, SessionId, TemplateId, Timestamp,
+    UserId,
 };
 pub use cx::{Cx, Domain, Settings};
 pub use db::{Plan, RanFor, StatementLog};

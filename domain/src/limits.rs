@@ -1,5 +1,7 @@
 //! The bounds of what is accepted, each in one place, and the checks of text.
 
+use std::collections::BTreeSet;
+
 use crate::{Error, Result};
 
 /// Longest text of a message, in characters.
@@ -30,6 +32,14 @@ pub const QUERY_CHARS: std::ops::RangeInclusive<usize> = 2..=100;
 pub const NUMBERS: usize = 5_000;
 /// Most contacts of a user.
 pub const CONTACTS: u64 = 10_000;
+/// Most conversations that a user has pinned.
+pub const PINNED: u64 = 20;
+/// Most tags of a conversation.
+pub const TAGS: usize = 10;
+/// Longest tag, in characters.
+pub const TAG_CHARS: usize = 32;
+/// Most templates of a user.
+pub const TEMPLATES: u64 = 50;
 /// Longest slug, in characters.
 pub const SLUG_CHARS: usize = 64;
 /// Longest idempotency key, in bytes.
@@ -230,10 +240,37 @@ pub(crate) fn client_message_id(field: &'static str, value: String) -> Result<St
     Ok(value)
 }
 
+/// What somebody has begun to write: kept as it is, at most [`TEXT_CHARS`], without NUL.
+pub(crate) fn draft(field: &'static str, value: String) -> Result<String> {
+    if value.chars().count() > TEXT_CHARS {
+        let message = format!("must have at most {TEXT_CHARS} characters");
+        return Err(Error::bad_input(field, message));
+    }
+    if value.contains('\0') {
+        return Err(Error::bad_input(field, "must not contain NUL"));
+    }
+    Ok(value)
+}
+
 /// The slug of a room: lower-case letters, digits and single dashes between them.
 pub(crate) fn slug(field: &'static str, value: &str) -> Result<String> {
+    slug_of(field, value, SLUG_CHARS)
+}
+
+/// Tags: each like a slug of at most [`TAG_CHARS`], at most [`TAGS`] in all, in their order,
+/// repeats removed.
+pub(crate) fn tags(field: &'static str, values: Vec<String>) -> Result<Vec<String>> {
+    if values.len() > TAGS {
+        return Err(Error::bad_input(field, format!("must be at most {TAGS}")));
+    }
+    let tags = values.iter().map(|tag| slug_of(field, tag, TAG_CHARS));
+    let tags: BTreeSet<String> = tags.collect::<Result<_>>()?;
+    Ok(tags.into_iter().collect())
+}
+
+fn slug_of(field: &'static str, value: &str, most: usize) -> Result<String> {
     let well_formed = !value.is_empty()
-        && value.len() <= SLUG_CHARS
+        && value.len() <= most
         && value.split('-').all(|part| {
             !part.is_empty()
                 && part
@@ -245,7 +282,7 @@ pub(crate) fn slug(field: &'static str, value: &str) -> Result<String> {
     } else {
         Err(Error::bad_input(
             field,
-            format!("must be 1 to {SLUG_CHARS} lower-case letters, digits and single dashes"),
+            format!("must be 1 to {most} lower-case letters, digits and single dashes"),
         ))
     }
 }

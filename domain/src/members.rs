@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use backchannel_entities::{ConversationId, Timestamp, UserId, conversation, member};
-use sea_orm::sea_query::{ExprTrait as _, OnConflict, Order};
+use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Order, Query};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    Select, Set,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait as _, EntityTrait, QueryFilter,
+    QueryOrder, QuerySelect, Select, Set,
 };
 
 use crate::access::{self, Membership};
@@ -48,7 +48,7 @@ pub(crate) fn row(
         marked_at: Set(Timestamp(0)),
         held_delivered_seq: Set(None),
         held_read_seq: Set(None),
-        visible_after: Set(0),
+        visible_after: Set(access::hidden_from_newcomer(conversation, joined_seq)),
         stamp: Set(stamp),
     }
 }
@@ -176,7 +176,7 @@ async fn join(
 fn rejoin() -> OnConflict {
     use member::Column::{
         ConversationId, DeliveredSeq, JoinedAt, JoinedSeq, LeftAt, LeftSeq, ReadSeq, Role, Stamp,
-        UserId,
+        UserId, VisibleAfter,
     };
     OnConflict::columns([ConversationId, UserId])
         .update_columns([
@@ -187,6 +187,7 @@ fn rejoin() -> OnConflict {
             LeftSeq,
             DeliveredSeq,
             ReadSeq,
+            VisibleAfter,
             Stamp,
         ])
         .to_owned()
@@ -354,23 +355,37 @@ pub(crate) fn page_of(
         .limit(request.rows())
 }
 
-/// How many members each conversation has.
+/// How many members each conversation has: counted as they come and go, so that to know it costs
+/// nothing more where there are many.
 ///
 /// # Errors
 /// [`Error::Unauthenticated`] when nobody is signed in.
 pub async fn counts(cx: &Cx, ids: &[ConversationId]) -> Result<HashMap<ConversationId, i64>> {
     cx.signed_in()?;
-    let counts: Vec<(ConversationId, i64)> = member::Entity::find()
+    let counts: Vec<(ConversationId, i64)> = conversation::Entity::find()
         .select_only()
-        .column(member::Column::ConversationId)
-        .column_as(member::Column::UserId.count(), "count")
-        .filter(member::Column::ConversationId.is_in(in_list(ids)))
-        .filter(member::Column::LeftAt.is_null())
-        .group_by(member::Column::ConversationId)
+        .column(conversation::Column::Id)
+        .expr_as(Expr::col(COUNT), "member_count")
+        .filter(conversation::Column::Id.is_in(in_list(ids)))
         .into_tuple()
         .all(cx.read())
         .await?;
     Ok(counts.into_iter().collect())
+}
+
+/// The column of `conversations` with the number of members. It is no part of the model: nobody
+/// needs it who reads a conversation.
+const COUNT: &str = "member_count";
+
+/// Counts members who have come, or gone.
+pub(crate) async fn change_count(tx: &Tx, id: ConversationId, by: i64) -> Result<()> {
+    let update = Query::update()
+        .table(conversation::Entity)
+        .value(COUNT, Expr::col(COUNT).add(by))
+        .and_where(conversation::Column::Id.eq(id))
+        .take();
+    tx.db.execute(&update).await?;
+    Ok(())
 }
 
 /// A member by conversation and user, present or past.

@@ -73,11 +73,13 @@ pub async fn changes(
     let mut following = bus.follow_typing(id).await?;
     let mut settings = bus.follow_user(viewer).await;
     // Once more now that nothing can be missed: no removal falls between the two.
-    let mut is_blocked = Membership::prove(cx, id).await?.conversation.is_blocked;
+    let membership = Membership::prove(cx, id).await?;
+    let mut is_blocked = membership.conversation.is_blocked;
     let view = Viewpoint {
         cx: cx.clone(),
         viewer,
         id,
+        hidden_upto: membership.member.visible_after,
     };
     let mut told: Vec<Arc<Typist>> = Vec::new();
     let open = bus.signal_stream();
@@ -105,7 +107,8 @@ pub async fn changes(
                         UserNotice::Memberships
                         | UserNotice::Presence(_)
                         | UserNotice::Calls
-                        | UserNotice::Requests,
+                        | UserNotice::Requests
+                        | UserNotice::States,
                     ) => continue,
                     Err(RecvError::Closed) => return,
                 },

@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::{ConversationId, Timestamp, UserId};
 
 /// What a conversation is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum Kind {
     /// Exactly two people; one such conversation a pair.

@@ -65,3 +65,7 @@ id! {
     /// A request for a one-time code.
     CodeId
 }
+id! {
+    /// A conversation that was saved, to make others like it.
+    TemplateId
+}

@@ -17,6 +17,9 @@ pub mod code;
 pub mod contact;
 pub mod conversation;
 pub mod conversation_event;
+pub mod conversation_state;
+pub mod conversation_tag;
+pub mod conversation_term;
 pub mod delivery;
 pub mod ids;
 pub mod lease;
@@ -33,14 +36,17 @@ pub mod rate;
 pub mod refresh_token;
 pub mod report;
 pub mod retention;
+pub mod room_tag;
 pub mod scheduled_message;
 pub mod session;
+pub mod template;
 pub mod thread_read;
 mod timestamp;
 pub mod user;
 pub mod user_term;
 
 pub use ids::{
-    CallId, ChatRequestId, CodeId, ConversationId, MessageId, NodeId, ReportId, SessionId, UserId,
+    CallId, ChatRequestId, CodeId, ConversationId, MessageId, NodeId, ReportId, SessionId,
+    TemplateId, UserId,
 };
 pub use timestamp::Timestamp;

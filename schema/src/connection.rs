@@ -19,6 +19,7 @@ use crate::requests::ChatRequest;
 use crate::scalars::Cursor;
 use crate::scheduled::ScheduledMessage;
 use crate::sessions::Session;
+use crate::templates::Template;
 use crate::threads::ThreadReader;
 use crate::users::User;
 
@@ -48,6 +49,7 @@ pub(crate) struct PageInfo {
 #[graphql(concrete(name = "ThreadReplyConnection", params(Message)))]
 #[graphql(concrete(name = "ScheduledMessageConnection", params(ScheduledMessage)))]
 #[graphql(concrete(name = "SessionConnection", params(Session)))]
+#[graphql(concrete(name = "TemplateConnection", params(Template)))]
 #[graphql(concrete(name = "UserConnection", params(User)))]
 pub(crate) struct Connection<T: OutputType>
 where
@@ -94,6 +96,7 @@ where
 #[graphql(concrete(name = "ThreadReaderEdge", params(ThreadReader)))]
 #[graphql(concrete(name = "ScheduledMessageEdge", params(ScheduledMessage)))]
 #[graphql(concrete(name = "SessionEdge", params(Session)))]
+#[graphql(concrete(name = "TemplateEdge", params(Template)))]
 #[graphql(concrete(name = "UserEdge", params(User)))]
 pub(crate) struct Edge<T: OutputType> {
     /// Opaque: hand it back as `after` or `before`.
@@ -188,6 +191,8 @@ pub(crate) enum List {
     Replies = 13,
     ThreadReaders = 14,
     Scheduled = 15,
+    Rooms = 31,
+    Templates = 32,
 }
 
 fn encode(list: List, position: &[u8]) -> String {
@@ -236,6 +241,27 @@ pub(crate) fn parse_time_cursor(list: List, cursor: &str) -> Option<(Timestamp, 
     let (at, key) = position.split_at_checked(8)?;
     let at = Timestamp(i64::from_be_bytes(at.try_into().ok()?));
     Some((at, Uuid::from_slice(key).ok()?))
+}
+
+/// Cursor of a place in a list ordered by a count and, where it is the same, by key.
+pub(crate) fn count_cursor(list: List, count: i64, key: Uuid) -> String {
+    time_cursor(list, Timestamp(count), key)
+}
+
+/// Reads what [`count_cursor`] made.
+pub(crate) fn parse_count_cursor(list: List, cursor: &str) -> Option<(i64, Uuid)> {
+    let (Timestamp(count), key) = parse_time_cursor(list, cursor)?;
+    Some((count, key))
+}
+
+/// Cursor of a key, in a list ordered by keys.
+pub(crate) fn key_cursor(list: List, key: Uuid) -> String {
+    encode(list, key.as_bytes())
+}
+
+/// Reads what [`key_cursor`] made.
+pub(crate) fn parse_key_cursor(list: List, cursor: &str) -> Option<Uuid> {
+    Uuid::from_slice(&decoded(list, cursor)?).ok()
 }
 
 /// Cursor of a place in a list ordered by words and, where they are the same, by key.

@@ -7,16 +7,18 @@ use backchannel_domain::conversations::{
     self, Conversation as Row, ConversationChange, ConversationKind as RowKind, NewConversation,
 };
 use backchannel_domain::page::End;
-use backchannel_domain::{ConversationId, Error, members};
+use backchannel_domain::{ConversationId, Error, TemplateId, Timestamp, members};
 
 use crate::connection::{List, RawPageArgs, page_cost, parse_seq_cursor};
 use crate::error::Result;
 use crate::id::{Global as _, parse_all};
-use crate::members::{MemberConnection, MemberList, parse_member_cursor};
+use crate::members::{Member, MemberConnection, MemberList, parse_member_cursor};
 use crate::message_page::MessageConnection;
-use crate::scalars::{change, int};
+use crate::messages::Message;
+use crate::scalars::{DateTime, change, int};
 use crate::scope::Scope;
 use crate::sharing::per_viewer;
+use crate::states::Draft;
 
 /// What a conversation is.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
@@ -39,7 +41,7 @@ pub(crate) struct Conversation {
 }
 
 impl Conversation {
-    /// Wraps a conversation that was found through a membership of the scope's actor.
+    /// Wraps a conversation that the scope's actor sees.
     pub(crate) fn new(scope: &Scope, row: Arc<Row>) -> Self {
         Self {
             scope: scope.clone(),
@@ -50,7 +52,7 @@ impl Conversation {
 
 /// Fields for which it does not matter how old the row is: they never change, or are read by
 /// themselves.
-const LASTING: [&str; 7] = [
+const LASTING: [&str; 18] = [
     "__typename",
     "id",
     "kind",
@@ -58,6 +60,17 @@ const LASTING: [&str; 7] = [
     "deliveredSeqHere",
     "members",
     "messages",
+    "memberCount",
+    "tags",
+    "lastMessage",
+    "unreadMentionCount",
+    "viewerMembership",
+    "isHidden",
+    "mutedUntil",
+    "isPinned",
+    "pinnedAt",
+    "isMarkedUnread",
+    "draft",
 ];
 
 /// People talking: direct, group, channel or room.
@@ -105,6 +118,82 @@ impl Conversation {
         Ok(int(self.scope.loaders().unread_count(self.row.id).await?))
     }
 
+    /// How many messages of others that the viewer has not read mention the viewer, or everyone. Deleted
+    /// ones do not count. Depends on the viewer.
+    #[graphql(directive = per_viewer::apply())]
+    async fn unread_mention_count(&self) -> Result<i32> {
+        let loaders = self.scope.loaders();
+        Ok(int(loaders.unread_mention_count(self.row.id).await?))
+    }
+
+    /// The newest message, or its tombstone; null where the viewer sees none. Depends on the viewer.
+    #[graphql(directive = per_viewer::apply())]
+    async fn last_message(&self) -> Result<Option<Message>> {
+        let row = self.scope.loaders().last_message(self.row.id).await?;
+        Ok(row.map(|row| Message::new(&self.scope, row)))
+    }
+
+    /// The viewer as a member; null in a ROOM that the viewer is not in. Depends on the viewer.
+    #[graphql(directive = per_viewer::apply())]
+    async fn viewer_membership(&self) -> Result<Option<Member>> {
+        let row = self.scope.loaders().viewer_membership(self.row.id).await?;
+        Ok(row.map(|row| Member::new(&self.scope, row)))
+    }
+
+    /// How many members it has.
+    async fn member_count(&self) -> Result<i32> {
+        Ok(int(self.scope.loaders().member_count(self.row.id).await?))
+    }
+
+    /// What it is about, in single words, in order; 10 at most.
+    async fn tags(&self) -> Result<Vec<String>> {
+        Ok(self.scope.loaders().tags(self.row.id).await?)
+    }
+
+    /// Whether the viewer has hidden it, and no message was sent since. Depends on the viewer.
+    #[graphql(directive = per_viewer::apply())]
+    async fn is_hidden(&self) -> Result<bool> {
+        let state = self.scope.loaders().state(self.row.id).await?;
+        Ok(state.is_some_and(|state| state.is_hidden()))
+    }
+
+    /// Until when the viewer does not want to be notified of it; null for notified as usual. Depends on
+    /// the viewer.
+    #[graphql(directive = per_viewer::apply())]
+    async fn muted_until(&self) -> Result<Option<DateTime>> {
+        let state = self.scope.loaders().state(self.row.id).await?;
+        let now = self.scope.cx().domain().clock().now();
+        Ok(state
+            .and_then(|state| state.muted_until(now))
+            .map(Into::into))
+    }
+
+    /// Whether the viewer has pinned it. Depends on the viewer.
+    #[graphql(directive = per_viewer::apply())]
+    async fn is_pinned(&self) -> Result<bool> {
+        Ok(self.pinned().await?.is_some())
+    }
+
+    /// When the viewer pinned it, if it is: the order of pinning. Depends on the viewer.
+    #[graphql(directive = per_viewer::apply())]
+    async fn pinned_at(&self) -> Result<Option<DateTime>> {
+        Ok(self.pinned().await?.map(Into::into))
+    }
+
+    /// Whether the viewer wants it to look unread. Depends on the viewer.
+    #[graphql(directive = per_viewer::apply())]
+    async fn is_marked_unread(&self) -> Result<bool> {
+        let state = self.scope.loaders().state(self.row.id).await?;
+        Ok(state.is_some_and(|state| state.is_marked_unread()))
+    }
+
+    /// What the viewer has begun to write, if anything. Depends on the viewer.
+    #[graphql(directive = per_viewer::apply())]
+    async fn draft(&self) -> Result<Option<Draft>> {
+        let state = self.scope.loaders().state(self.row.id).await?;
+        Ok(state.and_then(|state| state.draft()).map(Into::into))
+    }
+
     /// Everything up to and including this position has reached the device that asks: the
     /// session's own. Depends on the viewer.
     #[graphql(directive = per_viewer::apply())]
@@ -139,16 +228,20 @@ impl Conversation {
             .loaders()
             .member_page(self.row.id, request)
             .await?;
-        Ok(MemberConnection::new(
-            &self.scope,
-            MemberList::All(self.row.id),
-            &page,
-        ))
+        let list = match self.row.kind {
+            RowKind::Room => MemberList::OfRoom(self.row.id),
+            RowKind::Direct | RowKind::Group | RowKind::Channel => MemberList::All(self.row.id),
+        };
+        Ok(MemberConnection::new(&self.scope, list, &page))
     }
 
     /// Its messages, deleted ones as tombstones: oldest first within a page; `last: 50` is
-    /// the newest page, and what is answered where no page is asked for. 1 to 200 a page.
-    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    /// the newest page, and what is answered where no page is asked for. 1 to 200 a page. Depends on
+    /// the viewer: who joined while newcomers saw nothing of what was before them sees nothing of that.
+    #[graphql(
+        complexity = "page_cost(first, last, child_complexity)",
+        directive = per_viewer::apply()
+    )]
     async fn messages(
         &self,
         #[graphql(desc = "Take so many from the beginning: 1 to 200.")] first: Option<i32>,
@@ -173,13 +266,20 @@ impl Conversation {
     }
 }
 
+impl Conversation {
+    async fn pinned(&self) -> Result<Option<Timestamp>> {
+        let state = self.scope.loaders().state(self.row.id).await?;
+        Ok(state.and_then(|state| state.pinned_at()))
+    }
+}
+
 #[derive(Default)]
 pub(crate) struct ConversationsQuery;
 
 #[Object]
 impl ConversationsQuery {
-    /// A conversation of the viewer, by id, or by slug for rooms that have one. NOT_FOUND
-    /// for any other.
+    /// A conversation of the viewer, or a ROOM, by id, or by slug for rooms that have one. NOT_FOUND for
+    /// any other.
     async fn conversation(
         &self,
         ctx: &Context<'_>,
@@ -218,8 +318,15 @@ struct CreateConversationInput {
     member_ids: Vec<ID>,
     /// Title, 1 to 100 characters; a DIRECT conversation has none.
     title: Option<String>,
-    /// Name in addresses, for a ROOM: 1 to 64 lower-case letters, digits and single dashes.
+    /// Name in addresses, for a ROOM: 1 to 64 lower-case letters, digits and single dashes. Without one
+    /// it is made of the title: its ASCII letters and digits, with dashes for spaces.
     slug: Option<String>,
+    /// What it is about: at most 10 tags, each 1 to 32 lower-case letters, digits and single dashes. A
+    /// DIRECT conversation has none.
+    tags: Option<Vec<String>>,
+    /// A template of the viewer's, of the same kind: what is not given here is as there, and its members
+    /// are added to those given.
+    template_id: Option<ID>,
 }
 
 /// The answer to `createConversation`.
@@ -240,6 +347,8 @@ struct UpdateConversationInput {
     description: MaybeUndefined<String>,
     /// Absolute http or https URL of the picture, at most 2,048 bytes.
     avatar_url: MaybeUndefined<String>,
+    /// Its tags from now on: at most 10, each 1 to 32 lower-case letters, digits and single dashes.
+    tags: Option<Vec<String>>,
 }
 
 /// The answer to `updateConversation`.
@@ -284,9 +393,18 @@ impl ConversationsMutation {
             member_ids,
             title,
             slug,
+            tags,
+            template_id,
         } = input;
         let members = parse_all(&member_ids)?;
-        let new = NewConversation::parse(kind.into(), members, title.as_deref(), slug.as_deref())?;
+        let (title, slug) = (title.as_deref(), slug.as_deref());
+        let mut new = NewConversation::parse(kind.into(), members, title, slug)?;
+        if let Some(tags) = tags {
+            new = new.tagged(tags)?;
+        }
+        if let Some(id) = template_id {
+            new = new.like(TemplateId::parse(&id)?);
+        }
         let row = conversations::create(scope.cx(), new).await?;
         Ok(CreateConversationPayload {
             conversation: Conversation::new(scope, Arc::new(row)),
@@ -307,7 +425,8 @@ impl ConversationsMutation {
             change(input.title),
             change(input.description),
             change(input.avatar_url),
-        )?;
+        )?
+        .tagged(input.tags)?;
         let row = conversations::update(scope.cx(), id, change).await?;
         Ok(UpdateConversationPayload {
             conversation: Conversation::new(scope, Arc::new(row)),

@@ -200,7 +200,7 @@ event! {
 }
 
 event! {
-    /// The conversation has another title, description or picture.
+    /// The conversation has another title, description or picture, or other tags.
     ConversationUpdated, Arc<ConversationRow>,
     /// What it is called and looks like now.
     details: ConversationDetails = details
@@ -252,10 +252,13 @@ struct ConversationDetails {
     description: Option<String>,
     /// Absolute URL of its picture, if it has one.
     avatar_url: Option<String>,
+    /// Its tags, in order.
+    tags: Vec<String>,
 }
 
-async fn details(_: &Base, row: &Arc<ConversationRow>) -> Result<ConversationDetails> {
+async fn details(base: &Base, row: &Arc<ConversationRow>) -> Result<ConversationDetails> {
     Ok(ConversationDetails {
+        tags: base.scope.loaders().tags(row.id).await?,
         title: row.title.clone(),
         description: row.description.clone(),
         avatar_url: row.avatar_url.clone(),

@@ -5,7 +5,7 @@
 
 use async_graphql::ID;
 use backchannel_domain::{
-    CallId, ChatRequestId, CodeId, ConversationId, Error, MessageId, SessionId, UserId,
+    CallId, ChatRequestId, CodeId, ConversationId, Error, MessageId, SessionId, TemplateId, UserId,
 };
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -28,6 +28,8 @@ pub(crate) enum GlobalId {
     ApiKey(ApiKeyId),
     /// A chat request.
     ChatRequest(ChatRequestId),
+    /// A template.
+    Template(TemplateId),
     /// A request for a code: a secret of whoever has made it, and no object.
     Code(CodeId),
 }
@@ -47,6 +49,7 @@ impl GlobalId {
             SessionId::PREFIX => Some(Self::Session(SessionId(key))),
             ApiKeyId::PREFIX => Some(Self::ApiKey(ApiKeyId(SessionId(key)))),
             ChatRequestId::PREFIX => Some(Self::ChatRequest(ChatRequestId(key))),
+            TemplateId::PREFIX => Some(Self::Template(TemplateId(key))),
             CodeId::PREFIX => Some(Self::Code(CodeId(key))),
             _ => None,
         }
@@ -122,6 +125,7 @@ global!(MessageId, Message, "msg_", "message");
 global!(CallId, Call, "cll_", "call");
 global!(SessionId, Session, "ses_", "session");
 global!(ChatRequestId, ChatRequest, "req_", "chat request");
+global!(TemplateId, Template, "tpl_", "template");
 global!(CodeId, Code, "cod_", "request for a code");
 
 /// An API key: the session that it is.

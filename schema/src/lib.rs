@@ -34,6 +34,7 @@ mod documents;
 mod edits;
 mod error;
 mod events;
+mod filters;
 mod id;
 mod json;
 mod loaders;
@@ -50,12 +51,15 @@ mod receipts;
 mod reports;
 mod request;
 mod requests;
+mod rooms;
 mod scalars;
 mod scheduled;
 mod scope;
 mod sessions;
 mod sharing;
+mod states;
 mod streaming;
+mod templates;
 mod threads;
 mod trusted;
 mod typing;
@@ -102,6 +106,7 @@ struct Query(
     calls::CallsQuery,
     audit::AuditQuery,
     users::UsersQuery,
+    rooms::RoomsQuery,
 );
 
 /// The root of all changes. Each answers once its change is durable.
@@ -126,6 +131,8 @@ struct Mutation(
     requests::RequestsMutation,
     blocks::BlocksMutation,
     reports::ReportsMutation,
+    states::StatesMutation,
+    templates::TemplatesMutation,
 );
 
 /// The root of all streams.
@@ -139,6 +146,7 @@ struct Subscription(
     receipts::ReceiptsSubscription,
     typing::TypingSubscription,
     requests::RequestsSubscription,
+    states::StatesSubscription,
 );
 
 type Root = Schema<Query, Mutation, Subscription>;

@@ -34,6 +34,8 @@ pub(crate) enum MemberRole {
 pub(crate) struct Member {
     scope: Scope,
     row: Arc<Row>,
+    /// Whether those may look who are no members.
+    of_room: bool,
 }
 
 impl Member {
@@ -41,7 +43,20 @@ impl Member {
         Self {
             scope: scope.clone(),
             row,
+            of_room: false,
         }
+    }
+
+    /// Whether how far the member has come is none of the viewer's business.
+    async fn is_strangers(&self) -> Result<bool> {
+        if !self.of_room {
+            return Ok(false);
+        }
+        let membership = self
+            .scope
+            .loaders()
+            .viewer_membership(self.row.conversation_id);
+        Ok(membership.await?.is_none())
     }
 }
 
@@ -65,19 +80,26 @@ impl Member {
     }
 
     /// Everything up to and including this position has reached one of the member's devices. Depends
-    /// on the viewer: of a member who is blocked, or blocks the viewer, it is as it was before.
+    /// on the viewer: of a member who is blocked, or blocks the viewer, it is as it was before; 0 to
+    /// one who is no member.
     #[graphql(directive = per_viewer::apply())]
     async fn delivered_seq(&self) -> Result<i32> {
+        if self.is_strangers().await? {
+            return Ok(0);
+        }
         let shown = receipts::shown(self.scope.cx(), &self.row)?;
         Ok(int(shown.delivered_seq))
     }
 
     /// Everything up to and including this position has been read. Depends on the viewer: 0
     /// for another member, if that member or the viewer has switched read receipts off; as it was
-    /// before, if one of the two blocks the other.
+    /// before, if one of the two blocks the other; 0 to one who is no member.
     #[graphql(directive = per_viewer::apply())]
     async fn read_seq(&self) -> Result<i32> {
         let user_id = self.row.user_id;
+        if self.is_strangers().await? {
+            return Ok(0);
+        }
         if !self.scope.loaders().shows_reads(user_id).await? {
             return Ok(0);
         }
@@ -90,6 +112,8 @@ impl Member {
 pub(crate) enum MemberList {
     /// Those of a conversation.
     All(ConversationId),
+    /// Those of a room.
+    OfRoom(ConversationId),
     /// Those who have seen a message.
     SeenBy(MessageId),
 }
@@ -115,7 +139,12 @@ impl MemberConnection {
             let JoinPosition { joined_at, user_id } = JoinPosition::of(row);
             time_cursor(List::Members, joined_at, user_id.0)
         };
-        let node = |row: &Row| Member::new(scope, Arc::new(row.clone()));
+        let of_room = matches!(list, MemberList::OfRoom(_));
+        let node = |row: &Row| Member {
+            scope: scope.clone(),
+            row: Arc::new(row.clone()),
+            of_room,
+        };
         let (edges, nodes, page_info) = edges(page, cursor, node);
         Self {
             scope: scope.clone(),
@@ -149,7 +178,7 @@ impl MemberConnection {
     async fn total_count(&self) -> Result<i32> {
         let loaders = self.scope.loaders();
         let count = match self.list {
-            MemberList::All(id) => loaders.member_count(id).await?,
+            MemberList::All(id) | MemberList::OfRoom(id) => loaders.member_count(id).await?,
             MemberList::SeenBy(id) => loaders.seen_by_count(id).await?,
         };
         Ok(int(count))

@@ -12,6 +12,7 @@ use crate::messages::Message;
 use crate::requests::ChatRequest;
 use crate::scope::Scope;
 use crate::sessions::Session;
+use crate::templates::Template;
 use crate::users::User;
 
 /// Anything that can be fetched again by its id.
@@ -24,6 +25,7 @@ pub(crate) enum Node {
     Call(Call),
     Session(Session),
     ChatRequest(ChatRequest),
+    Template(Template),
 }
 
 #[derive(Default)]
@@ -93,6 +95,10 @@ async fn find_if_any(scope: &Scope, id: &ID) -> Result<Option<Node>> {
         Some(GlobalId::ChatRequest(id)) => {
             let row = loaders.chat_request(id).await;
             row.map(|row| Node::ChatRequest(ChatRequest::new(scope, row)))
+        }
+        Some(GlobalId::Template(id)) => {
+            let row = loaders.template(id).await;
+            row.map(|row| Node::Template(Template::new(row)))
         }
     };
     match found {

@@ -9,26 +9,29 @@ use backchannel_domain::conversations::{self, ActivityPosition};
 use backchannel_domain::page::End;
 use backchannel_domain::requests::{self, AskPosition};
 use backchannel_domain::sessions::{self, UsePosition};
+use backchannel_domain::templates;
 use backchannel_domain::{
-    ChatRequestId, ConversationId, SessionId, UserId, bots, feed, preferences,
+    ChatRequestId, ConversationId, SessionId, TemplateId, UserId, bots, feed, limits, preferences,
 };
 
 use crate::blocks::BlockedUser;
 use crate::bots::ApiKey;
 use crate::connection::{
-    Connection, List, RawPageArgs, page_cost, parse_time_cursor, parse_word_cursor, stream_cursor,
-    time_cursor, word_cursor,
+    Connection, List, RawPageArgs, key_cursor, page_cost, parse_key_cursor, parse_time_cursor,
+    parse_word_cursor, stream_cursor, time_cursor, word_cursor,
 };
 use crate::contacts::Contact;
 use crate::conversations::Conversation;
 use crate::error::Result;
+use crate::filters::{ConversationFilter, checked};
 use crate::id::Global as _;
 use crate::privacy::PrivacySettings;
 use crate::requests::{ChatRequest, ChatRequestDirection, ChatRequestState};
-use crate::scalars::{Cursor, Date, DateTime, Json};
+use crate::scalars::{Cursor, Date, DateTime, Json, int};
 use crate::scheduled::{self, ScheduledMessage};
 use crate::scope::Scope;
 use crate::sessions::Session;
+use crate::templates::Template;
 use crate::users::User;
 
 pub(crate) struct Viewer {
@@ -155,10 +158,13 @@ impl Viewer {
         }
     }
 
-    /// The viewer's conversations, most recently active first.
+    /// The viewer's conversations, most recently active first; those that are hidden or archived only
+    /// where the filter asks for them.
     #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     async fn conversations(
         &self,
+        #[graphql(desc = "Which; all that are neither hidden nor archived by default.")]
+        filter: Option<ConversationFilter>,
         #[graphql(desc = "Take so many from the beginning: 1 to 200, 50 by default.")]
         first: Option<i32>,
         #[graphql(desc = "Start behind the item with this cursor.")] after: Option<String>,
@@ -179,7 +185,8 @@ impl Viewer {
             })
         })?
         .check(End::Start)?;
-        let page = conversations::list(self.scope.cx(), &request).await?;
+        let filter = checked(filter)?;
+        let page = conversations::list(self.scope.cx(), &filter, &request).await?;
         let cursor = |row: &conversations::Conversation| {
             let position = ActivityPosition::of(row);
             time_cursor(List::Conversations, position.last_active_at, position.id.0)
@@ -207,6 +214,62 @@ impl Viewer {
             before,
         };
         scheduled::page(&self.scope, conversation_id, args).await
+    }
+
+    /// How many of the viewer's conversations there are.
+    async fn conversation_count(
+        &self,
+        #[graphql(desc = "Which; all that are neither hidden nor archived by default.")]
+        filter: Option<ConversationFilter>,
+    ) -> Result<i32> {
+        let count = conversations::count(self.scope.cx(), &checked(filter)?).await?;
+        Ok(int(i64::try_from(count).unwrap_or(i64::MAX)))
+    }
+
+    /// How many of the viewer's conversations, hidden and archived ones left out, have messages of
+    /// others that the viewer has not read, or are marked unread.
+    async fn unread_conversation_count(&self) -> Result<i32> {
+        let unread = conversations::Which {
+            unread: Some(true),
+            ..conversations::Which::default()
+        };
+        let count = conversations::count(self.scope.cx(), &unread.into()).await?;
+        Ok(int(i64::try_from(count).unwrap_or(i64::MAX)))
+    }
+
+    /// The conversations that the viewer has pinned, in the order of pinning; 20 at most.
+    #[graphql(complexity = "1 + limits::PINNED as usize * child_complexity")]
+    async fn pinned_conversations(&self) -> Result<Vec<Conversation>> {
+        let rows = conversations::list_pinned(self.scope.cx()).await?;
+        let pinned = rows.into_iter().map(Arc::new);
+        Ok(pinned
+            .map(|row| Conversation::new(&self.scope, row))
+            .collect())
+    }
+
+    /// What the viewer has saved to make conversations from, the newest first; 50 at most.
+    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    async fn templates(
+        &self,
+        #[graphql(desc = "Take so many from the beginning: 1 to 200, 50 by default.")]
+        first: Option<i32>,
+        #[graphql(desc = "Start behind the item with this cursor.")] after: Option<String>,
+        #[graphql(desc = "Take so many from the end: 1 to 200.")] last: Option<i32>,
+        #[graphql(desc = "Stop in front of the item with this cursor.")] before: Option<String>,
+    ) -> Result<Connection<Template>> {
+        let request = RawPageArgs {
+            first,
+            after,
+            last,
+            before,
+        }
+        .decode(|cursor| parse_key_cursor(List::Templates, cursor).map(TemplateId))?
+        .check(End::Start)?;
+        let page = templates::list(self.scope.cx(), &request).await?;
+        let cursor = |row: &templates::Template| key_cursor(List::Templates, row.id.0);
+        Ok(Connection::of(&page, cursor, |row| {
+            Template::new(Arc::new(row.clone()))
+        }))
     }
 
     /// Whom the viewer knows, by name: the viewer's own for them, else the one they had when they

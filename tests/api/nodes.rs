@@ -11,6 +11,7 @@ mod rates;
 mod scheduled;
 mod sending;
 mod signals;
+mod states;
 
 use std::time::Duration;
 

@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use backchannel_entities::{
     ConversationId, SessionId, Timestamp, UserId, call, call_party, chat_request,
-    conversation_event, member, message, presence, session, user as users,
+    conversation_event, conversation_state, member, message, presence, session, user as users,
 };
 use sea_orm::sea_query::{Expr, Func, SimpleExpr};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
@@ -377,6 +377,16 @@ impl Bus {
             .await?;
         for id in requests.into_iter().flat_map(<[UserId; 2]>::from) {
             local.tell_user(id, UserNotice::Requests);
+        }
+        let states: Vec<UserId> = conversation_state::Entity::find()
+            .select_only()
+            .column(conversation_state::Column::UserId)
+            .filter(seen.is_later(conversation_state::Column::Stamp))
+            .into_tuple()
+            .all(&db.reader)
+            .await?;
+        for id in states {
+            local.tell_user(id, UserNotice::States);
         }
         Ok(snapshot)
     }

@@ -69,6 +69,8 @@ pub(crate) enum UserNotice {
     Settings,
     /// Something has become of the user's chat requests.
     Requests,
+    /// The user has made something of a conversation.
+    States,
 }
 
 /// A message from another node, or from this one by way of Redis.

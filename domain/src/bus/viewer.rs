@@ -11,7 +11,7 @@ use tokio::sync::{OnceCell, broadcast};
 
 use crate::Result;
 use crate::db::as_upkeep;
-use crate::event::Event;
+use crate::event::{Event, EventKind};
 
 use super::Ends;
 use super::hub::Hold;
@@ -29,6 +29,8 @@ pub(super) struct Viewer {
     ends: Weak<Ends>,
     news: broadcast::Sender<ViewerNews>,
     opened: OnceCell<()>,
+    /// Of conversations that the user does not see the beginning of, up to which seq.
+    hidden: Mutex<HashMap<ConversationId, i64>>,
     following: Mutex<HashMap<ConversationId, Hold>>,
     /// Held while memberships are read and acted on.
     refreshing: tokio::sync::Mutex<()>,
@@ -92,15 +94,27 @@ impl Viewer {
             ends,
             news,
             opened: OnceCell::new(),
+            hidden: Mutex::default(),
             following: Mutex::default(),
             refreshing: tokio::sync::Mutex::default(),
         }
     }
 
     /// Takes the next event of a conversation.
-    pub(super) fn offer(&self, event: &Arc<Event>) {
+    pub(super) fn offer(self: &Arc<Self>, event: &Arc<Event>) {
+        let mut event = Arc::clone(event);
+        let mut hidden = self.hidden();
+        if matches!(event.kind, EventKind::MemberJoined(id) if id == self.id) {
+            // What they are to see from now on is still to be read.
+            hidden.insert(event.conversation_id, event.seq);
+            self.refresh();
+        }
+        if let Some(upto) = hidden.get(&event.conversation_id) {
+            event = event.seen_behind(*upto);
+        }
+        drop(hidden);
         // An error means that nobody listens just now.
-        let _ = self.news.send(ViewerNews::Event(Arc::clone(event)));
+        let _ = self.news.send(ViewerNews::Event(event));
     }
 
     pub(super) fn joined(&self) {
@@ -129,14 +143,18 @@ impl Viewer {
     /// Follows what the user is in, and nothing else.
     async fn read_memberships(self: &Arc<Self>, ends: &Arc<Ends>) -> Result<()> {
         let _turn = self.refreshing.lock().await;
-        let ids: Vec<ConversationId> = member::Entity::find()
+        let memberships: Vec<(ConversationId, i64)> = member::Entity::find()
             .select_only()
             .column(member::Column::ConversationId)
+            .column(member::Column::VisibleAfter)
             .filter(member::Column::UserId.eq(self.id))
             .filter(member::Column::LeftAt.is_null())
             .into_tuple()
             .all(&ends.db.reader)
             .await?;
+        let ids: Vec<ConversationId> = memberships.iter().map(|(id, _)| *id).collect();
+        let hidden = memberships.into_iter().filter(|(_, upto)| *upto > 0);
+        *self.hidden() = hidden.collect();
         let unknown: Vec<ConversationId> = {
             let following = self.following();
             let is_unknown = |id: &ConversationId| !following.contains_key(id);
@@ -155,6 +173,10 @@ impl Viewer {
             hold.detach(self);
         }
         Ok(())
+    }
+
+    fn hidden(&self) -> MutexGuard<'_, HashMap<ConversationId, i64>> {
+        self.hidden.lock().expect("no holder panics")
     }
 
     fn following(&self) -> MutexGuard<'_, HashMap<ConversationId, Hold>> {

@@ -64,11 +64,8 @@ impl Pair {
     /// Makes their conversation, which there is none of yet.
     pub(crate) async fn make(&self, tx: &mut Tx, id: ConversationId) -> Result<Conversation> {
         let founding = Founding {
-            id,
-            kind: ConversationKind::Direct,
-            title: None,
-            slug: None,
             direct_key: Some(self.key.clone()),
+            ..Founding::of(id, ConversationKind::Direct)
         };
         make(tx, founding, self.actor.id, &[self.other.id]).await
     }

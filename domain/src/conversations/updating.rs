@@ -13,7 +13,7 @@ use crate::rates::{self, Action};
 use crate::users::User;
 use crate::{Cx, Result, limits};
 
-use super::Conversation;
+use super::{Conversation, tags, terms};
 
 /// What is to change: none leaves a thing as it is, none within takes it away.
 #[derive(Default)]
@@ -21,6 +21,7 @@ pub struct ConversationChange {
     title: Option<Option<String>>,
     description: Option<Option<String>>,
     avatar_url: Option<Option<String>>,
+    tags: Option<Vec<String>>,
 }
 
 impl ConversationChange {
@@ -41,7 +42,17 @@ impl ConversationChange {
             title: checked(title, &|title| limits::name("title", title))?,
             description: checked(description, &|text| limits::paragraph("description", text))?,
             avatar_url: checked(avatar_url, &|url| limits::web_url("avatarUrl", url))?,
+            tags: None,
         })
+    }
+
+    /// These tags from now on, where any are given.
+    ///
+    /// # Errors
+    /// [`crate::Error::BadInput`] for tags that are not acceptable.
+    pub fn tagged(self, tags: Option<Vec<String>>) -> Result<Self> {
+        let tags = tags.map(|tags| limits::tags("tags", tags)).transpose()?;
+        Ok(Self { tags, ..self })
     }
 
     /// What the conversation is afterwards.
@@ -74,9 +85,16 @@ pub async fn update(
             let membership = Membership::lock(tx, actor.id, id).await?;
             membership.may_update()?;
             let before = membership.conversation;
+            let retagged = match change.tags.clone() {
+                Some(tags) => tags::set(tx, &before, tags).await?,
+                None => false,
+            };
             let changed = change.applied_to(&before);
-            if changed == before {
+            if changed == before && !retagged {
                 return Ok(before);
+            }
+            if changed.title != before.title {
+                terms::list_anew(tx, &changed).await?;
             }
             write(tx, actor, changed).await
         })

@@ -9,7 +9,7 @@ use backchannel_entities::{
 use sea_orm::sea_query::{Asterisk, Expr, Func, Query};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, FromQueryResult,
-    QueryFilter, QuerySelect,
+    QuerySelect,
 };
 use tokio::sync::OnceCell;
 
@@ -144,16 +144,20 @@ impl Tx {
                 .exec_without_returning(&self.db)
                 .await?;
         }
-        let changes = events.iter().filter(|event| event.changes_members());
-        let last_changes: HashMap<_, _> = changes
-            .map(|event| (event.conversation_id, event.seq))
-            .collect();
-        for (id, seq) in last_changes {
-            conversation::Entity::update_many()
-                .col_expr(conversation::Column::MembersSeq, Expr::value(seq))
-                .filter(conversation::Column::Id.eq(id))
-                .exec(&self.db)
-                .await?;
+        // The last position of each conversation, and how many members more it has.
+        let mut changes: HashMap<ConversationId, (i64, i64)> = HashMap::new();
+        for event in events.iter().filter(|event| event.changes_members()) {
+            let (seq, more) = changes.entry(event.conversation_id).or_default();
+            (*seq, *more) = (event.seq, *more + event.members_more());
+        }
+        for (id, (seq, more)) in changes {
+            let update = Query::update()
+                .table(conversation::Entity)
+                .value(conversation::Column::MembersSeq, seq)
+                .value("member_count", Expr::col("member_count").add(more))
+                .and_where(conversation::Column::Id.eq(id))
+                .take();
+            self.db.execute(&update).await?;
         }
         self.news.events.extend(events.into_iter().map(Arc::new));
         Ok(())

@@ -30,7 +30,7 @@ use crate::upkeep::{self, Found};
 use crate::users::{self, User};
 use crate::{Cx, Domain, Error, Result, limits};
 
-pub(crate) use self::terms::key;
+pub(crate) use self::terms::{end_of, key, of_name};
 
 /// Most words of a query.
 const WORDS: usize = 8;
@@ -63,14 +63,7 @@ pub async fn find(
     let actor = cx.signed_in()?.user.id;
     rates::count(cx, Action::Search)?;
     let query = limits::query("query", query)?;
-    let mut words = terms::words(query);
-    if words.len() > WORDS {
-        let message = format!("must have at most {WORDS} words");
-        return Err(Error::bad_input("query", message));
-    }
-    // The longest says most: the others are looked up for whom it finds.
-    words.sort_by_key(|word| Reverse(word.chars().count()));
-    words.dedup();
+    let words = words_of(query)?;
     let exact = find_exactly(cx, actor, query).await?;
     let mut places = Vec::new();
     if !words.is_empty() {
@@ -107,6 +100,19 @@ pub async fn find(
         has_next: page.has_next,
         has_previous: page.has_previous,
     })
+}
+
+/// The words of a query, the longest first: it says most, and the others are looked up for what it
+/// finds.
+pub(crate) fn words_of(query: &str) -> Result<Vec<String>> {
+    let mut words = terms::words(query);
+    if words.len() > WORDS {
+        let message = format!("must have at most {WORDS} words");
+        return Err(Error::bad_input("query", message));
+    }
+    words.sort_by_key(|word| Reverse(word.chars().count()));
+    words.dedup();
+    Ok(words)
 }
 
 /// Who has the e-mail address or phone number that a query is, if they wish to be found by it. One
@@ -169,12 +175,12 @@ fn by_words(
         but[1].into(),
         request.rows().into(),
         first.into(),
-        terms::end_of(first).into(),
+        end_of(first).into(),
     ];
     let mut conditions = String::new();
     let others: Vec<&str> = others.iter().map(String::as_str).collect();
     for word in in_list(&others) {
-        values.extend([word.into(), terms::end_of(word).into()]);
+        values.extend([word.into(), end_of(word).into()]);
         let end = values.len();
         conditions += &format!(
             r#"

@@ -26,22 +26,27 @@ pub(crate) fn key(text: &str) -> String {
     cut(&folded(text))
 }
 
-/// The words by whose beginnings a user is found: those of the name, with what is joined by
-/// hyphens and the like also by its parts; and the username.
+/// The words by whose beginnings a user is found: those of the name, and the username.
 pub(super) fn of_user(user: &User) -> BTreeSet<String> {
-    let mut terms: BTreeSet<String> = words(&user.display_name).into_iter().collect();
+    let mut terms = of_name(&user.display_name);
+    terms.extend(user.username.as_deref().map(key));
+    terms
+}
+
+/// The words of a name, with what is joined by hyphens and the like also by its parts.
+pub(crate) fn of_name(name: &str) -> BTreeSet<String> {
+    let mut terms: BTreeSet<String> = words(name).into_iter().collect();
     let parts = terms.iter().flat_map(|word| word.split(is_no_letter));
     let parts: Vec<String> = parts
         .filter(|part| !part.is_empty())
         .map(str::to_owned)
         .collect();
     terms.extend(parts);
-    terms.extend(user.username.as_deref().map(key));
     terms
 }
 
 /// The words of a text: what stands between spaces, without what is around it.
-pub(super) fn words(text: &str) -> Vec<String> {
+pub(crate) fn words(text: &str) -> Vec<String> {
     let folded = folded(text);
     let words = folded.split_whitespace();
     let words = words.map(|word| cut(word.trim_matches(is_no_letter)));
@@ -49,7 +54,7 @@ pub(super) fn words(text: &str) -> Vec<String> {
 }
 
 /// The end of the range of what begins with `word`: no character comes after this one.
-pub(super) fn end_of(word: &str) -> String {
+pub(crate) fn end_of(word: &str) -> String {
     format!("{word}{}", char::MAX)
 }
 

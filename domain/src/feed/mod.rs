@@ -68,11 +68,15 @@ pub async fn conversation_events(
             return Err(Error::bad_input("after", message));
         }
     };
+    // For whoever sees nothing of what was before them, that is where the beginning is.
+    let hidden_upto = membership.member.visible_after;
+    let after = after.max(hidden_upto);
     Ok(follow(
         Viewpoint {
             cx: cx.clone(),
             viewer,
             id,
+            hidden_upto,
         },
         following,
         after,
@@ -84,6 +88,8 @@ pub(crate) struct Viewpoint {
     pub(crate) cx: Cx,
     pub(crate) viewer: UserId,
     pub(crate) id: ConversationId,
+    /// Everything up to this seq is hidden from the viewer.
+    pub(crate) hidden_upto: i64,
 }
 
 fn follow(
@@ -105,7 +111,7 @@ fn follow(
                     }
                     seen = event.seq;
                     let last = view.ends_with(&event).await;
-                    yield event;
+                    yield event.seen_behind(view.hidden_upto);
                     if last {
                         return;
                     }
@@ -116,7 +122,7 @@ fn follow(
                 Ok(event) if event.seq == seen + 1 => {
                     seen = event.seq;
                     let last = view.ends_with(&event).await;
-                    yield event;
+                    yield event.seen_behind(view.hidden_upto);
                     if last {
                         return;
                     }
@@ -187,11 +193,13 @@ impl Viewpoint {
     }
 
     /// Whether the viewer left at `seq` and has not come back: one who has reads on past the
-    /// old removal.
+    /// old removal, unless what was between is hidden from them.
     async fn has_left_since(&self, seq: i64) -> bool {
         loop {
             match Membership::prove(&self.cx, self.id).await {
-                Ok(membership) => return membership.member.joined_seq < seq,
+                Ok(Membership { member, .. }) => {
+                    return member.joined_seq < seq || member.visible_after > self.hidden_upto;
+                }
                 Err(Error::NotFound(_)) => return true,
                 Err(error) => tracing::warn!(%error, "checking a membership failed; trying again"),
             }

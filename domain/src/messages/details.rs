@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use backchannel_entities::message_detail::Reactions;
 use backchannel_entities::{
-    MessageId, UserId, member, mention, message, message_detail, message_edit,
+    MessageId, UserId, mention, message, message_detail, message_edit,
 };
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
@@ -16,14 +16,14 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::cx::Tx;
-use crate::db::in_list;
-use crate::{Cx, Error, Result};
+use crate::db::asked;
+use crate::{Cx, Error, Result, access};
 
 use super::content::{self, TextEntity};
 use super::{Content, Message, MessageDetail, NewMessage};
 
-/// The details of messages in conversations the actor is in, by the messages' ids; others, and those
-/// that have none, are left out.
+/// The details of messages that the actor sees, by the messages' ids; others, and those that have
+/// none, are left out.
 ///
 /// # Errors
 /// [`crate::Error::Unauthenticated`] when nobody is signed in.
@@ -32,21 +32,21 @@ pub async fn find_many(
     ids: &[MessageId],
 ) -> Result<HashMap<MessageId, Arc<MessageDetail>>> {
     let actor = cx.signed_in()?.user.id;
-    let membership = message_detail::Entity::belongs_to(member::Entity)
-        .from(message_detail::Column::ConversationId)
-        .to(member::Column::ConversationId)
-        .into();
-    let found = message_detail::Entity::find()
-        .filter(message_detail::Column::MessageId.is_in(in_list(ids)))
-        .join(JoinType::InnerJoin, membership)
-        .filter(member::Column::UserId.eq(actor))
-        .filter(member::Column::LeftAt.is_null())
-        .all(cx.read())
-        .await?;
-    let by_id = found
-        .into_iter()
-        .map(|found| (found.message_id, Arc::new(found)));
-    Ok(by_id.collect())
+    let db = cx.read();
+    let backend = db.get_database_backend();
+    let (list, rows, id) = asked(backend, ids.iter().map(|id| id.0), "$1");
+    let hidden = access::hidden_upto(r#"m."conversation_id""#, "$2");
+    let sql = format!(
+        r#"
+SELECT m.* FROM {rows} CROSS JOIN "message_details" m
+WHERE m."message_id" = {id} AND m."seq" > {hidden}"#
+    );
+    let statement = Statement::from_sql_and_values(backend, sql, [list, actor.into()]);
+    let found = message_detail::Entity::find().from_raw_sql(statement);
+    let by_id = found.all(db).await?.into_iter();
+    Ok(by_id
+        .map(|found| (found.message_id, Arc::new(found)))
+        .collect())
 }
 
 /// What a message holds besides its text, if anything, within a transaction.

@@ -7,8 +7,8 @@ use backchannel_entities::mention::EVERYONE;
 use backchannel_entities::{ConversationId, MessageId, UserId, message, message_edit};
 use sea_orm::sea_query::Order;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel as _, QueryFilter, QueryOrder,
-    QuerySelect, Set,
+    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel as _, JoinType, QueryFilter,
+    QueryOrder, QuerySelect, Set,
 };
 
 use crate::access::{self, Membership};
@@ -106,7 +106,10 @@ async fn lock(tx: &Tx, user_id: UserId, id: MessageId) -> Result<(Membership, Me
         membership => membership?,
     };
     // Read again: only under the lock does it stay as it is.
-    let message = find().await?.ok_or(unknown)?;
+    let message = find().await?.ok_or(unknown.clone())?;
+    if message.seq <= membership.member.visible_after {
+        return Err(unknown);
+    }
     Ok((membership, message))
 }
 
@@ -217,7 +220,13 @@ pub async fn pages_of_edits(
         .collect();
     let page_of_one = |id: MessageId| {
         use message_edit::Column::{MessageId, Seq};
-        let mut select = message_edit::Entity::find().filter(MessageId.eq(id));
+        let of_message = message_edit::Entity::belongs_to(message::Entity)
+            .from(MessageId)
+            .to(message::Column::Id);
+        let mut select = message_edit::Entity::find()
+            .join(JoinType::InnerJoin, of_message.into())
+            .filter(MessageId.eq(id))
+            .filter(access::sees_message(actor));
         if let Some(after) = request.after {
             select = select.filter(Seq.gt(after));
         }

@@ -17,20 +17,18 @@ pub mod threads;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use backchannel_entities::{ConversationId, MessageId, member, message};
-use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait, EntityTrait, JoinType, QueryFilter, QuerySelect,
-};
+use backchannel_entities::{ConversationId, MessageId, message};
+use sea_orm::{ActiveModelTrait as _, ConnectionTrait as _, EntityTrait, Statement};
 
 use crate::bots::Scope;
 use crate::clock::new_id;
 use crate::conversations::Conversation;
 use crate::cx::Tx;
-use crate::db::in_list;
+use crate::db::asked;
 use crate::event::{Event, EventKind};
 use crate::rates::{self, Action};
 use crate::users::User;
-use crate::{Cx, Result};
+use crate::{Cx, Result, access};
 
 use self::batch::Outgoing;
 
@@ -112,25 +110,25 @@ pub(crate) async fn send_in(
     Ok(conversation)
 }
 
-/// Messages in conversations the actor is in, by id; others are left out.
+/// Messages that the actor sees, by id; others are left out.
 ///
 /// # Errors
 /// [`crate::Error::Unauthenticated`] when nobody is signed in.
 pub async fn find_many(cx: &Cx, ids: &[MessageId]) -> Result<HashMap<MessageId, Arc<Message>>> {
     let actor = cx.signed_in()?.user.id;
-    let membership = message::Entity::belongs_to(member::Entity)
-        .from(message::Column::ConversationId)
-        .to(member::Column::ConversationId)
-        .into();
-    let messages = message::Entity::find()
-        .filter(message::Column::Id.is_in(in_list(ids)))
-        .join(JoinType::InnerJoin, membership)
-        .filter(member::Column::UserId.eq(actor))
-        .filter(member::Column::LeftAt.is_null())
-        .all(cx.read())
-        .await?;
+    let db = cx.read();
+    let backend = db.get_database_backend();
+    let (list, rows, id) = asked(backend, ids.iter().map(|id| id.0), "$1");
+    let hidden = access::hidden_upto(r#"m."conversation_id""#, "$2");
+    let sql = format!(
+        r#"
+SELECT m.* FROM {rows} CROSS JOIN "messages" m
+WHERE m."id" = {id} AND m."seq" > {hidden}"#
+    );
+    let statement = Statement::from_sql_and_values(backend, sql, [list, actor.into()]);
+    let found = message::Entity::find().from_raw_sql(statement);
+    let messages = found.all(db).await?.into_iter();
     Ok(messages
-        .into_iter()
         .map(|message| (message.id, Arc::new(message)))
         .collect())
 }

@@ -11,7 +11,7 @@ use super::Message;
 use crate::db::{json_list, uuids};
 use crate::page::{End, Page, PageRequest};
 use crate::users::Audience;
-use crate::{Cx, Result, ties};
+use crate::{Cx, Result, access, ties};
 
 /// A page of messages, and what others see of those who sent them.
 #[derive(Default)]
@@ -85,12 +85,17 @@ u."is_selective", u."shows_avatar""#;
 
 /// The statement for a page of each conversation. One text for all numbers of conversations but
 /// one, which is by far the most common: its statement does without a list.
-fn statement(backend: DbBackend, ids: &[ConversationId], request: &PageRequest<i64>) -> Statement {
+fn statement(
+    backend: DbBackend,
+    actor: UserId,
+    ids: &[ConversationId],
+    request: &PageRequest<i64>,
+) -> Statement {
     let (order, reaches, no_bound) = match request.end {
         End::Start => ("ASC", "<=", i64::MAX),
         End::Finish => ("DESC", ">=", 0),
     };
-    let mut values: Vec<Value> = vec![request.rows().into()];
+    let mut values: Vec<Value> = vec![request.rows().into(), actor.into()];
     let mut bounds = String::new();
     for (bound, seq) in [(">", request.after), ("<", request.before)] {
         if let Some(seq) = seq {
@@ -99,9 +104,14 @@ fn statement(backend: DbBackend, ids: &[ConversationId], request: &PageRequest<i
         }
     }
     let list = values.len() + 1;
-    // Of the conversation that `id` stands for.
+    // Of the conversation that `id` stands for, what the actor sees.
+    let within = |id: &str| {
+        let hidden = access::hidden_upto(id, "$2");
+        format!(r#"m."conversation_id" = {id}{bounds} AND m."seq" > {hidden}"#)
+    };
     let part = |id: &str, rows: &str| {
-        format!(r#"m."conversation_id" = {id}{bounds} ORDER BY m."seq" {order} LIMIT {rows}"#)
+        let within = within(id);
+        format!(r#"{within} ORDER BY m."seq" {order} LIMIT {rows}"#)
     };
     let senders = r#"LEFT JOIN "users" u ON u."id" = m."sender_id""#;
     let sql = match (ids, backend) {
@@ -124,11 +134,11 @@ ORDER BY m."conversation_id", m."seq" {order}"#
         (ids, _) => {
             values.push(json_list(ids.iter().map(|id| json!(id.0.simple()))));
             let id = r#"unhex(asked."value")"#;
-            let last = part(id, "1 OFFSET $1 - 1");
+            let (within, last) = (within(id), part(id, "1 OFFSET $1 - 1"));
             format!(
                 r#"
 SELECT {COLUMNS} FROM json_each(${list}) asked CROSS JOIN "messages" m {senders}
-WHERE m."conversation_id" = {id}{bounds}
+WHERE {within}
   AND m."seq" {reaches} coalesce((SELECT m."seq" FROM "messages" m WHERE {last}), {no_bound})
 ORDER BY m."conversation_id", m."seq" {order}"#
             )
@@ -137,8 +147,8 @@ ORDER BY m."conversation_id", m."seq" {order}"#
     Statement::from_sql_and_values(backend, sql, values)
 }
 
-/// A page of the messages of each conversation, oldest first, with their senders; positions are
-/// seqs. The caller has found the conversations through the actor's own memberships.
+/// A page of the messages of each conversation, as far as the actor sees them, oldest first, with
+/// their senders; positions are seqs.
 ///
 /// # Errors
 /// [`crate::Error::Unauthenticated`] when nobody is signed in.
@@ -147,12 +157,12 @@ pub async fn pages(
     ids: &[ConversationId],
     request: &PageRequest<i64>,
 ) -> Result<HashMap<ConversationId, MessagePage>> {
-    cx.signed_in()?;
+    let actor = cx.signed_in()?.user.id;
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
     let db = cx.read();
-    let statement = statement(db.get_database_backend(), ids, request);
+    let statement = statement(db.get_database_backend(), actor, ids, request);
     let rows = Sent::find_by_statement(statement).all(db).await?;
     let pages = request.pages(rows, |sent| sent.message.conversation_id);
     let mut pages: HashMap<_, _> = pages

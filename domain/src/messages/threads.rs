@@ -7,13 +7,13 @@ use std::sync::Arc;
 use backchannel_entities::{
     MessageId, Timestamp, UserId, conversation, member, message, message_detail, thread_read, user,
 };
-use sea_orm::sea_query::{Expr, ExprTrait as _, Func, OnConflict, Order, Query};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Func, OnConflict, Order, Query, SimpleExpr};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, FromQueryResult, JoinType, QueryFilter, QueryOrder,
     QuerySelect, Set,
 };
 
-use crate::access::Membership;
+use crate::access::{self, Membership};
 use crate::bots::Scope;
 use crate::db::{in_list, page_of_each};
 use crate::page::{End, Page, PageRequest};
@@ -40,7 +40,7 @@ pub async fn pages(
     roots: &[MessageId],
     request: &PageRequest<i64>,
 ) -> Result<HashMap<MessageId, Page<Arc<Message>>>> {
-    cx.signed_in()?;
+    let actor = cx.signed_in()?.user.id;
     let order = match request.end {
         End::Start => Order::Asc,
         End::Finish => Order::Desc,
@@ -53,7 +53,8 @@ pub async fn pages(
         let mut select = message::Entity::find()
             .column_as(RootId, "root_id")
             .join(JoinType::InnerJoin, of_detail.into())
-            .filter(RootId.eq(root_id));
+            .filter(RootId.eq(root_id))
+            .filter(access::sees_message(actor));
         if let Some(after) = request.after {
             select = select.filter(Seq.gt(after));
         }
@@ -282,7 +283,11 @@ fn page_of_readers(
         .filter(conversation::Column::IsBlocked.eq(false))
         .filter(user::Column::ReadReceipts.eq(true))
         .filter(Expr::exists(viewer_shows))
-        .filter(Expr::exists(is_member()));
+        .filter(Expr::exists(is_member(Expr::col((
+            thread_read::Entity,
+            UserId,
+        )))))
+        .filter(Expr::exists(is_member(Expr::value(viewer))));
     if let Some(after) = request.after {
         let tie = MarkedAt.eq(after.marked_at).and(UserId.gt(after.user_id));
         select = select.filter(Condition::any().add(MarkedAt.gt(after.marked_at)).add(tie));
@@ -297,8 +302,8 @@ fn page_of_readers(
         .limit(request.rows())
 }
 
-/// That the reader is a member still.
-fn is_member() -> sea_orm::sea_query::SelectStatement {
+/// That a user is a member.
+fn is_member(user_id: SimpleExpr) -> sea_orm::sea_query::SelectStatement {
     Query::select()
         .expr(Expr::value(1))
         .from(member::Entity)
@@ -306,10 +311,7 @@ fn is_member() -> sea_orm::sea_query::SelectStatement {
             Expr::col((member::Entity, member::Column::ConversationId))
                 .equals((message::Entity, message::Column::ConversationId)),
         )
-        .and_where(
-            Expr::col((member::Entity, member::Column::UserId))
-                .equals((thread_read::Entity, thread_read::Column::UserId)),
-        )
+        .and_where(Expr::col((member::Entity, member::Column::UserId)).eq(user_id))
         .and_where(member::Column::LeftAt.is_null())
         .take()
 }

@@ -54,11 +54,12 @@ pub async fn advances(
     let mut following = bus.follow_receipts(id).await?;
     let mut settings = bus.follow_user(viewer).await;
     // Once more now that nothing can be missed: no removal falls between the two.
-    Membership::prove(cx, id).await?;
+    let hidden_upto = Membership::prove(cx, id).await?.member.visible_after;
     let view = Viewpoint {
         cx: cx.clone(),
         viewer,
         id,
+        hidden_upto,
     };
     let mut sight = sight_of(&view).await?;
     let open = bus.signal_stream();
@@ -81,7 +82,8 @@ pub async fn advances(
                         UserNotice::Memberships
                         | UserNotice::Presence(_)
                         | UserNotice::Calls
-                        | UserNotice::Requests,
+                        | UserNotice::Requests
+                        | UserNotice::States,
                     ) => {}
                     Err(RecvError::Closed) => return,
                 },

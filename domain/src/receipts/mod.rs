@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use backchannel_entities::{
-    ConversationId, SessionId, UserId, conversation, delivery, member, user,
+    ConversationId, SessionId, UserId, conversation, conversation_state, delivery, member, user,
 };
 use sea_orm::sea_query::{Expr, ExprTrait as _, Func, LockType, OnConflict, Query};
 use sea_orm::{
@@ -27,6 +27,7 @@ use sea_orm::{
 use crate::access::Membership;
 use crate::bots::Scope;
 use crate::bus::Advance;
+use crate::conversations::states;
 use crate::cx::Tx;
 use crate::db::in_list;
 use crate::members::Member;
@@ -52,7 +53,8 @@ pub enum Mark {
 /// [`Error::NotFound`] when the conversation does not exist for the actor;
 /// [`Error::BadInput`] for a seq that is negative or past the conversation's last.
 pub async fn mark(cx: &Cx, id: ConversationId, seq: i64, mark: Mark) -> Result<Arc<Member>> {
-    let session_id = cx.signed_in()?.session_id;
+    let signed_in = cx.signed_in()?;
+    let (user_id, session_id) = (signed_in.user.id, signed_in.session_id);
     let standing = Standing::read(cx, id).await?;
     let last_seq = standing.last_seq;
     if !(0..=last_seq).contains(&seq) {
@@ -60,7 +62,8 @@ pub async fn mark(cx: &Cx, id: ConversationId, seq: i64, mark: Mark) -> Result<A
         return Err(Error::bad_input("seq", message));
     }
     let (is_news, is_news_here) = (standing.is_short_of(seq, mark), standing.here() < seq);
-    if !is_news && !is_news_here {
+    let clears = mark == Mark::Read && standing.is_marked_unread == Some(true);
+    if !is_news && !is_news_here && !clears {
         return Ok(Arc::new(standing.member));
     }
     let known = standing.member.clone();
@@ -73,6 +76,9 @@ pub async fn mark(cx: &Cx, id: ConversationId, seq: i64, mark: Mark) -> Result<A
             };
             if is_news_here {
                 deliver(tx, session_id, id, seq).await?;
+            }
+            if clears {
+                states::read(tx, user_id, id).await?;
             }
             Ok(moved)
         })
@@ -94,6 +100,7 @@ struct Standing {
     read_receipts: bool,
     /// What the device has said to have.
     said_here: Option<i64>,
+    is_marked_unread: Option<bool>,
 }
 
 impl Standing {
@@ -103,6 +110,10 @@ impl Standing {
             .select_only()
             .column(delivery::Column::DeliveredSeq)
             .into_query();
+        let is_marked_unread = conversation_state::Entity::find_by_id((signed_in.user.id, id))
+            .select_only()
+            .column(conversation_state::Column::IsMarkedUnread)
+            .into_query();
         member::Entity::find_by_id((id, signed_in.user.id))
             .filter(member::Column::LeftAt.is_null())
             .column(conversation::Column::LastSeq)
@@ -110,6 +121,10 @@ impl Standing {
             .expr_as(
                 Expr::SubQuery(None, Box::new(said_here.into())),
                 "said_here",
+            )
+            .expr_as(
+                Expr::SubQuery(None, Box::new(is_marked_unread.into())),
+                "is_marked_unread",
             )
             .join(JoinType::InnerJoin, member::Relation::Conversation.def())
             .join(JoinType::InnerJoin, member::Relation::User.def())
@@ -207,6 +222,7 @@ pub async fn mark_all_read(cx: &Cx) -> Result<usize> {
         Box::pin(async move {
             let moved = raise_all(tx, user_id).await?;
             deliver_all(tx, user_id, session_id).await?;
+            states::read_all(tx, user_id).await?;
             for member in &moved {
                 // It is the conversation's last seq that was read up to.
                 tell(tx, member, member.read_seq, shows_reads);

@@ -28,6 +28,20 @@ fn seen(viewer: UserId) -> Select<member::Entity> {
     // In a blocked conversation, what the other has read since is not shown.
     let held = Expr::col((member::Entity, member::Column::HeldReadSeq));
     let shown = Expr::from(Func::coalesce([held, read_seq()]));
+    // In a room others see who is a member, and no more; and members nothing of what is hidden.
+    let is_member = Query::select()
+        .expr(Expr::value(1))
+        .from_as(member::Entity, "own")
+        .and_where(
+            Expr::col(("own", member::Column::ConversationId))
+                .equals((message::Entity, message::Column::ConversationId)),
+        )
+        .and_where(Expr::col(("own", member::Column::UserId)).eq(viewer))
+        .and_where(Expr::col(("own", member::Column::LeftAt)).is_null())
+        .and_where(
+            Expr::col(("own", member::Column::VisibleAfter)).lt(message(message::Column::Seq)),
+        )
+        .take();
     let has_read = Condition::any()
         .add(shown.gte(message(message::Column::Seq)))
         .add(
@@ -56,6 +70,7 @@ fn seen(viewer: UserId) -> Select<member::Entity> {
         .filter(is_not_the_senders)
         .filter(user::Column::ReadReceipts.eq(true))
         .filter(Expr::exists(viewer_shows))
+        .filter(Expr::exists(is_member))
 }
 
 #[derive(FromQueryResult)]

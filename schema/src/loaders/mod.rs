@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use backchannel_domain::calls::Call;
 use backchannel_domain::conversations::Conversation;
+use backchannel_domain::conversations::states::State;
 use backchannel_domain::members::{JoinPosition, Member};
 use backchannel_domain::messages::threads::{ReaderPosition, ThreadRead, ThreadStanding};
 use backchannel_domain::messages::{Message, MessageDetail, MessageEdit, MessagePage};
@@ -24,16 +25,19 @@ use backchannel_domain::page::{Page, PageRequest};
 use backchannel_domain::presence::Presence;
 use backchannel_domain::requests::ChatRequest;
 use backchannel_domain::sessions::Session;
+use backchannel_domain::templates::Template;
 use backchannel_domain::users::User;
 use backchannel_domain::{
-    CallId, ChatRequestId, ConversationId, Cx, Error, MessageId, Result, SessionId, UserId,
+    CallId, ChatRequestId, ConversationId, Cx, Error, MessageId, Result, SessionId, TemplateId,
+    UserId,
 };
 
 use self::gathering::Lazy;
 use self::sources::{
-    Calls, ChatRequests, Conversations, DeliveredHere, Details, EditPages, MemberCounts,
-    MemberPages, Members, MessagePages, Messages, Presences, SeenByCounts, SeenByPages, Sessions,
-    ShownReads, ThreadPages, ThreadReaderPages, ThreadStandings, Ties, UnreadCounts, Users,
+    Calls, ChatRequests, Conversations, DeliveredHere, Details, EditPages, LastMessages,
+    MemberCounts, MemberPages, Members, MentionCounts, MessagePages, Messages, Presences,
+    SeenByCounts, SeenByPages, Sessions, ShownReads, States, Tags, Templates, ThreadPages,
+    ThreadReaderPages, ThreadStandings, Ties, UnreadCounts, Users,
 };
 
 /// The loaders of a scope.
@@ -63,6 +67,11 @@ pub(crate) struct Loaders {
     calls: Lazy<Calls>,
     sessions: Lazy<Sessions>,
     chat_requests: Lazy<ChatRequests>,
+    states: Lazy<States>,
+    tags: Lazy<Tags>,
+    last_messages: Lazy<LastMessages>,
+    mention_counts: Lazy<MentionCounts>,
+    templates: Lazy<Templates>,
 }
 
 impl Loaders {
@@ -92,6 +101,11 @@ impl Loaders {
             calls: Lazy::default(),
             sessions: Lazy::default(),
             chat_requests: Lazy::default(),
+            states: Lazy::default(),
+            tags: Lazy::default(),
+            last_messages: Lazy::default(),
+            mention_counts: Lazy::default(),
+            templates: Lazy::default(),
         }
     }
 
@@ -145,7 +159,7 @@ impl Loaders {
         Ok(seen.presence)
     }
 
-    /// A conversation the actor is in.
+    /// A conversation that the actor sees.
     pub(crate) async fn conversation(&self, id: ConversationId) -> Result<Arc<Conversation>> {
         self.conversations
             .load(&self.cx, id)
@@ -163,6 +177,43 @@ impl Loaders {
 
     pub(crate) async fn unread_count(&self, id: ConversationId) -> Result<i64> {
         Ok(self.unread_counts.load(&self.cx, id).await?.unwrap_or(0))
+    }
+
+    /// What the actor has made of a conversation; none for nothing.
+    pub(crate) async fn state(&self, id: ConversationId) -> Result<Option<State>> {
+        self.states.load(&self.cx, id).await
+    }
+
+    pub(crate) async fn tags(&self, id: ConversationId) -> Result<Vec<String>> {
+        Ok(self.tags.load(&self.cx, id).await?.unwrap_or_default())
+    }
+
+    /// The newest message that the actor sees of a conversation.
+    pub(crate) async fn last_message(&self, id: ConversationId) -> Result<Option<Arc<Message>>> {
+        self.last_messages.load(&self.cx, id).await
+    }
+
+    pub(crate) async fn unread_mention_count(&self, id: ConversationId) -> Result<i64> {
+        let count = self.mention_counts.load(&self.cx, id).await?;
+        Ok(count.unwrap_or(0))
+    }
+
+    /// The actor's own membership of a conversation, if it goes on.
+    pub(crate) async fn viewer_membership(
+        &self,
+        id: ConversationId,
+    ) -> Result<Option<Arc<Member>>> {
+        let key = (id, self.cx.signed_in()?.user.id);
+        let member = self.members.load(&self.cx, key).await?;
+        Ok(member.filter(|member| member.left_at.is_none()))
+    }
+
+    /// A template of the actor's.
+    pub(crate) async fn template(&self, id: TemplateId) -> Result<Arc<Template>> {
+        self.templates
+            .load(&self.cx, id)
+            .await?
+            .ok_or(Error::NotFound("template"))
     }
 
     pub(crate) async fn delivered_here(&self, id: ConversationId) -> Result<i64> {
@@ -214,7 +265,7 @@ impl Loaders {
         Ok(self.member_counts.load(&self.cx, id).await?.unwrap_or(0))
     }
 
-    /// A message in a conversation the actor is in.
+    /// A message that the actor sees.
     pub(crate) async fn message(&self, id: MessageId) -> Result<Arc<Message>> {
         self.messages
             .load(&self.cx, id)

@@ -5,7 +5,8 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use backchannel_domain::calls::{self, Call};
-use backchannel_domain::conversations::{self, Conversation};
+use backchannel_domain::conversations::states::{self, State};
+use backchannel_domain::conversations::{self, Conversation, tags};
 use backchannel_domain::members::{self, JoinPosition, Member};
 use backchannel_domain::messages::threads::{self, ReaderPosition, ThreadRead, ThreadStanding};
 use backchannel_domain::messages::{
@@ -16,10 +17,11 @@ use backchannel_domain::presence::{self, Seen};
 use backchannel_domain::receipts;
 use backchannel_domain::requests::{self, ChatRequest};
 use backchannel_domain::sessions::{self, Session};
+use backchannel_domain::templates::{self, Template};
 use backchannel_domain::ties::{self, Tie};
 use backchannel_domain::users::{self, User};
 use backchannel_domain::{
-    CallId, ChatRequestId, ConversationId, Cx, MessageId, Result, SessionId, UserId,
+    CallId, ChatRequestId, ConversationId, Cx, MessageId, Result, SessionId, TemplateId, UserId,
 };
 
 use super::gathering::Source;
@@ -322,5 +324,66 @@ impl Source for ChatRequests {
         keys: &[ChatRequestId],
     ) -> Result<HashMap<ChatRequestId, Arc<ChatRequest>>> {
         requests::find_many(cx, keys).await
+    }
+}
+
+pub(super) struct States;
+
+impl Source for States {
+    type Key = ConversationId;
+    type Value = State;
+
+    async fn fetch(cx: &Cx, keys: &[ConversationId]) -> Result<HashMap<ConversationId, State>> {
+        states::find_many(cx, keys).await
+    }
+}
+
+pub(super) struct Tags;
+
+impl Source for Tags {
+    type Key = ConversationId;
+    type Value = Vec<String>;
+
+    async fn fetch(
+        cx: &Cx,
+        keys: &[ConversationId],
+    ) -> Result<HashMap<ConversationId, Vec<String>>> {
+        tags::find_many(cx, keys).await
+    }
+}
+
+pub(super) struct LastMessages;
+
+impl Source for LastMessages {
+    type Key = ConversationId;
+    type Value = Arc<Message>;
+
+    async fn fetch(
+        cx: &Cx,
+        keys: &[ConversationId],
+    ) -> Result<HashMap<ConversationId, Arc<Message>>> {
+        conversations::last_messages(cx, keys).await
+    }
+}
+
+pub(super) struct MentionCounts;
+
+impl Source for MentionCounts {
+    type Key = ConversationId;
+    type Value = i64;
+
+    async fn fetch(cx: &Cx, keys: &[ConversationId]) -> Result<HashMap<ConversationId, i64>> {
+        conversations::unread_mention_counts(cx, keys).await
+    }
+}
+
+pub(super) struct Templates;
+
+impl Source for Templates {
+    type Key = TemplateId;
+    type Value = Arc<Template>;
+
+    async fn fetch(cx: &Cx, keys: &[TemplateId]) -> Result<HashMap<TemplateId, Arc<Template>>> {
+        templates::find_many(cx, keys).await
     }
 }

@@ -41,6 +41,8 @@ struct Wanted {
     upto: i64,
     /// When the viewer left, where that is so: later texts are none of theirs.
     left_at: Option<Timestamp>,
+    /// Up to which seq messages are hidden from the viewer.
+    hidden_upto: i64,
 }
 
 /// A conversation with something new for the viewer.
@@ -52,6 +54,7 @@ struct Newer {
     start: i64,
     left_at: Option<Timestamp>,
     left_seq: Option<i64>,
+    hidden_upto: i64,
     member_stamp: i64,
 }
 
@@ -112,8 +115,11 @@ impl CatchUp {
         let mut events = read(view, &wanted).await;
         for event in &mut events {
             let id = event.conversation_id;
-            let left_at = wanted.iter().find(|wanted| wanted.conversation_id == id);
-            if let Some(left_at) = left_at.and_then(|wanted| wanted.left_at) {
+            let Some(wanted) = wanted.iter().find(|wanted| wanted.conversation_id == id) else {
+                continue;
+            };
+            *event = Arc::clone(event).seen_behind(wanted.hidden_upto);
+            if let Some(left_at) = wanted.left_at {
                 hide_later_text(event, left_at);
             }
         }
@@ -188,6 +194,7 @@ impl Newer {
             after,
             upto,
             left_at: self.left_at,
+            hidden_upto: self.hidden_upto,
         };
         let stretches = stretches.into_iter().filter(|(after, upto)| after < upto);
         stretches.map(wanted).collect()
@@ -245,6 +252,7 @@ fn newer(row: &QueryResult) -> Result<Option<Newer>, DbErr> {
             .max(row.try_get("", "event_start")?),
         left_at: row.try_get("", "left_at")?,
         left_seq: row.try_get("", "left_seq")?,
+        hidden_upto: row.try_get("", "visible_after")?,
         member_stamp: row.try_get("", "member_stamp")?,
     }))
 }
@@ -256,7 +264,7 @@ fn newer(row: &QueryResult) -> Result<Option<Newer>, DbErr> {
 const FIND_NEWER: &str = r#"
 SELECT s."snapshot", n.*
 FROM (SELECT {snapshot} AS "snapshot") s LEFT JOIN (
-    SELECT c."id", c."stamp", c."last_seq", m."left_at", m."left_seq", m."stamp" AS "member_stamp",
+    SELECT c."id", c."stamp", c."last_seq", m."left_at", m."left_seq", m."visible_after", m."stamp" AS "member_stamp",
         coalesce((SELECT x."seq" FROM "messages" x WHERE x."conversation_id" = c."id"
             AND x."stamp" < CASE WHEN c."id" <= $1 THEN $2 ELSE $3 END
             ORDER BY x."seq" DESC LIMIT 1), 0) AS "message_start",
