@@ -21,7 +21,7 @@ impl App {
 }
 
 impl Person {
-    async fn sees(&self, room: &Room) -> (Vec<Value>, Value) {
+    async fn finds_said(&self, room: &Room) -> (Vec<Value>, Value) {
         let found = self.asks(PAGE, json!({ "id": room.id, "last": 50 })).await["conversation"].clone();
         let nodes = found["messages"]["nodes"].as_array().expect("a page");
         let texts = nodes.iter().map(|node| node["text"].clone());
@@ -38,10 +38,10 @@ on_both! {
         ann.sends(&room, "two").await;
         let mut everything = bob.follows_all(Some(&bob.event_cursor().await)).await;
         ann.adds(&room, &[&bob]).await;
-        assert_eq!(bob.sees(&room).await, (vec![], Value::Null));
-        assert_eq!(cleo.sees(&room).await, (vec![json!("one"), json!("two")], json!("two")), "who was there sees all");
+        assert_eq!(bob.finds_said(&room).await, (vec![], Value::Null));
+        assert_eq!(cleo.finds_said(&room).await, (vec![json!("one"), json!("two")], json!("two")), "who was there sees all");
         let four = ann.sends(&room, "four").await;
-        assert_eq!(bob.sees(&room).await, (vec![json!("four")], json!("four")));
+        assert_eq!(bob.finds_said(&room).await, (vec![json!("four")], json!("four")));
         let found = bob.asks(PAGE, json!({ "id": room.id, "first": 1 })).await["conversation"].clone();
         assert_eq!((&found["unreadCount"], &found["lastSeq"]), (&json!(1), &json!(4)));
         assert_eq!(found["messages"]["nodes"][0]["text"], "four");
@@ -142,16 +142,16 @@ on_both! {
         let room = ann.makes_group("Room", &[&bob]).await;
         ann.sends(&room, "one").await;
         app.shows_newcomers("joining").await;
-        assert_eq!(bob.sees(&room).await.0, [json!("one")], "who is there goes on seeing all");
+        assert_eq!(bob.finds_said(&room).await.0, [json!("one")], "who is there goes on seeing all");
         ann.removes(&room, &bob).await;
         ann.sends(&room, "three").await;
         ann.adds(&room, &[&bob]).await;
-        assert_eq!(bob.sees(&room).await.0, Vec::<Value>::new());
+        assert_eq!(bob.finds_said(&room).await.0, Vec::<Value>::new());
         app.shows_newcomers("all").await;
-        assert_eq!(bob.sees(&room).await.0, Vec::<Value>::new(), "what he was not to see stays so");
+        assert_eq!(bob.finds_said(&room).await.0, Vec::<Value>::new(), "what he was not to see stays so");
         ann.removes(&room, &bob).await;
         ann.adds(&room, &[&bob]).await;
-        assert_eq!(bob.sees(&room).await.0, [json!("one"), json!("three")]);
+        assert_eq!(bob.finds_said(&room).await.0, [json!("one"), json!("three")]);
         assert_eq!(seqs(&bob.follows(&room, Some(0)).await.take(6).await), [1, 2, 3, 4, 5, 6]);
     }
 
@@ -159,13 +159,13 @@ on_both! {
         let [ann, eve] = app.people(["Ann", "Eve"]).await;
         let room = ann.makes(json!({ "kind": "ROOM", "title": "Quiet", "memberIds": [] })).await;
         let one = ann.sends(&room, "one").await;
-        assert_eq!(eve.sees(&room).await, (vec![json!("one")], json!("one")));
+        assert_eq!(eve.finds_said(&room).await, (vec![json!("one")], json!("one")));
         app.shows_newcomers("joining").await;
-        assert_eq!(eve.sees(&room).await, (vec![], Value::Null));
+        assert_eq!(eve.finds_said(&room).await, (vec![], Value::Null));
         assert_eq!(eve.asks(NODES, json!({ "ids": [one.id] })).await["nodes"], json!([null]));
-        assert_eq!(ann.sees(&room).await.0, [json!("one")]);
+        assert_eq!(ann.finds_said(&room).await.0, [json!("one")]);
         eve.asks(crate::harness::people::JOIN_ROOM, json!({ "input": { "slug": "quiet" } })).await;
         ann.sends(&room, "three").await;
-        assert_eq!(eve.sees(&room).await.0, [json!("three")]);
+        assert_eq!(eve.finds_said(&room).await.0, [json!("three")]);
     }
 }

@@ -12,6 +12,7 @@ mod bad_input;
 mod blocks;
 mod bots;
 mod calls;
+mod channel;
 mod codes;
 mod configuration;
 mod contacts;

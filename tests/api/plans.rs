@@ -405,7 +405,6 @@ on_both! {
         ann.makes(json!({ "kind": "ROOM", "memberIds": [], "slug": "plans" })).await;
         bob.asks(JOIN_ROOM, json!({ "input": { "slug": "plans" } })).await;
         sends_at_once(&ann).await;
-        views(app, &ann, &bob, &other).await;
         // Pages: one conversation, the viewer's list, members, unread, from both ends.
         let query = "query($id: ID!) {
             conversation(id: $id) {
@@ -490,6 +489,7 @@ on_both! {
         people(app, &ann, &bob, &eve).await;
         drop((watching, back));
         accounts(app, &ann).await;
+        views(app, &ann, &bob, &other).await;
         requests([&ann, &bob, &fay, &gus]).await;
         writing::all_that_messages_hold(app, &ann, &bob).await;
         sessions(app, &ann).await;

@@ -97,7 +97,7 @@ on_both! {
             let mut socket = eve.opens_socket().await;
             socket.subscribe("1", query, &json!({ "id": room.id })).await;
             let message = socket.next().await.expect("the socket stays open");
-            assert_eq!(message["payload"][0]["extensions"]["code"], "NOT_FOUND", "{message}");
+            assert_eq!(message["payload"]["errors"][0]["extensions"]["code"], "NOT_FOUND", "{message}");
         }
         assert_eq!(eve.lists(Value::Null).await, Vec::<String>::new());
         // Who leaves is a stranger again, who may look.
