@@ -59,10 +59,10 @@ pub async fn unread_mention_counts(
     let sql = format!(
         r#"
 SELECT m."conversation_id", count(DISTINCT x."seq") AS "mentions"
-FROM {rows} CROSS JOIN "members" m CROSS JOIN "mentions" n CROSS JOIN "messages" x
+FROM {rows} CROSS JOIN "members" m CROSS JOIN "mentions" k CROSS JOIN "messages" x
 WHERE m."conversation_id" = {id} AND m."user_id" = $2 AND m."left_at" IS NULL
-  AND n."conversation_id" = m."conversation_id" AND n."user_id" IN ($2, $3) AND n."seq" > m."read_seq"
-  AND x."conversation_id" = n."conversation_id" AND x."seq" = n."seq"
+  AND k."conversation_id" = m."conversation_id" AND k."user_id" IN ($2, $3) AND k."seq" > m."read_seq"
+  AND x."conversation_id" = k."conversation_id" AND x."seq" = k."seq"
   AND x."deleted_at" IS NULL AND x."sender_id" <> $2
 GROUP BY m."conversation_id""#
     );
