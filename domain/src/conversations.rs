@@ -21,6 +21,7 @@ use crate::cx::{Handles, Tx};
 use crate::db::in_list;
 use crate::error::is_unique_violation;
 use crate::members::{self, Role};
+use crate::messages::hiding;
 use crate::page::{End, Page, PageRequest};
 use crate::{Cx, Error, Result, blocks, limits, users};
 
@@ -324,7 +325,7 @@ pub async fn list(cx: &Cx, request: &PageRequest<ActivityPosition>) -> Result<Pa
 }
 
 /// How many messages of others the actor has not read, for each conversation the actor is
-/// in. Deleted messages do not count.
+/// in. Messages that are deleted, or hidden by the actor, do not count.
 ///
 /// # Errors
 /// [`Error::Unauthenticated`] when nobody is signed in.
@@ -357,6 +358,10 @@ pub async fn unread_counts(
         .and_where(member::Column::LeftAt.is_null())
         .and_where(message::Column::DeletedAt.is_null())
         .and_where(message::Column::SenderId.ne(actor))
+        .and_where(hiding::is_shown(
+            actor,
+            Expr::col((message::Entity, message::Column::Id)),
+        ))
         .group_by_col((member::Entity, member::Column::ConversationId))
         .take();
     let backend = cx.handles().db.backend();

@@ -224,7 +224,8 @@ async fn next_change(mut following: FollowingUser) -> (UserId, FollowingUser) {
                 UserNotice::Memberships
                 | UserNotice::Presence(_)
                 | UserNotice::Calls
-                | UserNotice::Requests,
+                | UserNotice::Requests
+                | UserNotice::Starred(..),
             ) => {}
             // The node stops.
             Err(RecvError::Closed) => std::future::pending().await,

@@ -105,7 +105,8 @@ pub async fn changes(
                         UserNotice::Memberships
                         | UserNotice::Presence(_)
                         | UserNotice::Calls
-                        | UserNotice::Requests,
+                        | UserNotice::Requests
+                        | UserNotice::Starred(..),
                     ) => continue,
                     Err(RecvError::Closed) => return,
                 },

@@ -124,7 +124,7 @@ impl Local {
                     .get(&id)
                     .inspect(|watched| watched.offer(presence));
             }
-            UserNotice::Calls | UserNotice::Requests => {
+            UserNotice::Calls | UserNotice::Requests | UserNotice::Starred(..) => {
                 self.users.get(&id).inspect(|hub| hub.tell(notice));
             }
             UserNotice::Settings => {

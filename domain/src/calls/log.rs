@@ -181,7 +181,8 @@ pub async fn signals(cx: &Cx) -> Result<impl Stream<Item = Signal> + Send + use<
                         UserNotice::Memberships
                         | UserNotice::Presence(_)
                         | UserNotice::Settings
-                        | UserNotice::Requests,
+                        | UserNotice::Requests
+                        | UserNotice::Starred(..),
                     ) => {}
                     Err(RecvError::Closed) => return,
                 }

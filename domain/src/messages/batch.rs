@@ -32,7 +32,7 @@ use super::{Message, MessageKind, NewMessage, details};
 /// How long after the first try another one is begun.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 
-const KEY_TAKEN: Error = Error::Conflict {
+pub(crate) const KEY_TAKEN: Error = Error::Conflict {
     field: Some("clientMessageId"),
     message: "this clientMessageId was used for another message",
 };

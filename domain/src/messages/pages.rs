@@ -85,7 +85,12 @@ u."is_selective", u."shows_avatar""#;
 
 /// The statement for a page of each conversation. One text for all numbers of conversations but
 /// one, which is by far the most common: its statement does without a list.
-fn statement(backend: DbBackend, ids: &[ConversationId], request: &PageRequest<i64>) -> Statement {
+fn statement(
+    backend: DbBackend,
+    viewer: UserId,
+    ids: &[ConversationId],
+    request: &PageRequest<i64>,
+) -> Statement {
     let (order, reaches, no_bound) = match request.end {
         End::Start => ("ASC", "<=", i64::MAX),
         End::Finish => ("DESC", ">=", 0),
@@ -98,6 +103,8 @@ fn statement(backend: DbBackend, ids: &[ConversationId], request: &PageRequest<i
             bounds += &format!(r#" AND m."seq" {bound} ${}"#, values.len());
         }
     }
+    values.push(viewer.into());
+    bounds += &is_shown(ids, values.len());
     let list = values.len() + 1;
     // Of the conversation that `id` stands for.
     let part = |id: &str, rows: &str| {
@@ -137,8 +144,25 @@ ORDER BY m."conversation_id", m."seq" {order}"#
     Statement::from_sql_and_values(backend, sql, values)
 }
 
+/// That the viewer, who is the value of this number, does not hide the message. Of one conversation, all
+/// that is hidden is looked up at once, which mostly is nothing.
+fn is_shown(ids: &[ConversationId], viewer: usize) -> String {
+    let hidden = format!(r#"FROM "hidden_messages" h WHERE h."user_id" = ${viewer}"#);
+    if let [_] = ids {
+        let id = viewer + 1;
+        format!(
+            r#" AND m."seq" NOT IN (SELECT h."seq" {hidden} AND h."conversation_id" = ${id})"#
+        )
+    } else {
+        format!(
+            r#" AND NOT EXISTS (SELECT 1 {hidden} AND h."conversation_id" = m."conversation_id" AND h."seq" = m."seq")"#
+        )
+    }
+}
+
 /// A page of the messages of each conversation, oldest first, with their senders; positions are
-/// seqs. The caller has found the conversations through the actor's own memberships.
+/// seqs. Those that the actor hides are left out. The caller has found the conversations through the
+/// actor's own memberships.
 ///
 /// # Errors
 /// [`crate::Error::Unauthenticated`] when nobody is signed in.
@@ -147,12 +171,12 @@ pub async fn pages(
     ids: &[ConversationId],
     request: &PageRequest<i64>,
 ) -> Result<HashMap<ConversationId, MessagePage>> {
-    cx.signed_in()?;
+    let viewer = cx.signed_in()?.user.id;
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
     let db = cx.read();
-    let statement = statement(db.get_database_backend(), ids, request);
+    let statement = statement(db.get_database_backend(), viewer, ids, request);
     let rows = Sent::find_by_statement(statement).all(db).await?;
     let pages = request.pages(rows, |sent| sent.message.conversation_id);
     let mut pages: HashMap<_, _> = pages

@@ -81,7 +81,8 @@ pub async fn advances(
                         UserNotice::Memberships
                         | UserNotice::Presence(_)
                         | UserNotice::Calls
-                        | UserNotice::Requests,
+                        | UserNotice::Requests
+                        | UserNotice::Starred(..),
                     ) => {}
                     Err(RecvError::Closed) => return,
                 },

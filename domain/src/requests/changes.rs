@@ -54,7 +54,8 @@ pub async fn changes(cx: &Cx) -> Result<impl Stream<Item = Arc<ChatRequest>> + S
                         UserNotice::Memberships
                         | UserNotice::Presence(_)
                         | UserNotice::Settings
-                        | UserNotice::Calls,
+                        | UserNotice::Calls
+                        | UserNotice::Starred(..),
                     ) => {}
                     Err(RecvError::Closed) => return,
                 }
