@@ -132,14 +132,14 @@ pub struct StarChange {
 ///
 /// # Errors
 /// [`Error::Unauthenticated`] when nobody is signed in.
-pub async fn changes(cx: &Cx) -> Result<impl Stream<Item = StarChange> + Send + use<>> {
+pub async fn changes(cx: &Cx) -> Result<impl Stream<Item = Arc<StarChange>> + Send + use<>> {
     let actor = cx.signed_in()?.user.id;
     let mut following = cx.handles().bus.follow_user(actor).await;
     Ok(stream! {
         loop {
             match following.notices.recv().await {
                 Ok(UserNotice::Starred(message_id, is_starred)) => {
-                    yield StarChange { message_id, is_starred };
+                    yield Arc::new(StarChange { message_id, is_starred });
                 }
                 Ok(
                     UserNotice::Memberships

@@ -47,6 +47,7 @@ pub(crate) struct PageInfo {
 #[graphql(concrete(name = "ThreadReaderConnection", params(ThreadReader)))]
 #[graphql(concrete(name = "ThreadReplyConnection", params(Message)))]
 #[graphql(concrete(name = "ScheduledMessageConnection", params(ScheduledMessage)))]
+#[graphql(concrete(name = "MarkedMessageConnection", params(Message)))]
 #[graphql(concrete(name = "SessionConnection", params(Session)))]
 #[graphql(concrete(name = "UserConnection", params(User)))]
 pub(crate) struct Connection<T: OutputType>
@@ -188,6 +189,10 @@ pub(crate) enum List {
     Replies = 13,
     ThreadReaders = 14,
     Scheduled = 15,
+    Reactions = 40,
+    Pins = 41,
+    Stars = 42,
+    Voters = 43,
 }
 
 fn encode(list: List, position: &[u8]) -> String {

@@ -41,11 +41,14 @@ mod members;
 mod message_page;
 mod messages;
 mod node;
+mod pins;
 mod plain;
+mod polls;
 mod presence;
 mod privacy;
 mod profiles;
 mod rates;
+mod reactions;
 mod receipts;
 mod reports;
 mod request;
@@ -55,8 +58,10 @@ mod scheduled;
 mod scope;
 mod sessions;
 mod sharing;
+mod stars;
 mod streaming;
 mod threads;
+mod tallies;
 mod trusted;
 mod typing;
 mod users;
@@ -115,6 +120,10 @@ struct Mutation(
     messages::MessagesMutation,
     threads::ThreadsMutation,
     scheduled::ScheduledMutation,
+    reactions::ReactionsMutation,
+    pins::PinsMutation,
+    stars::StarsMutation,
+    polls::PollsMutation,
     receipts::ReceiptsMutation,
     presence::PresenceMutation,
     profiles::ProfilesMutation,
@@ -139,6 +148,7 @@ struct Subscription(
     receipts::ReceiptsSubscription,
     typing::TypingSubscription,
     requests::RequestsSubscription,
+    stars::StarsSubscription,
 );
 
 type Root = Schema<Query, Mutation, Subscription>;

@@ -29,8 +29,9 @@ use crate::tallies::{Applied, Asked, Tally, TallyPosition, TallyQueue, page_of, 
 use crate::users::User;
 use crate::{Cx, Domain, Error, Result};
 
-/// Most different reactions to a message, and most of one user.
-const OF_MESSAGE: usize = 20;
+/// Most different reactions to a message.
+pub const OF_MESSAGE: usize = 20;
+/// Most reactions of one user to a message.
 const OF_USER: usize = 5;
 
 /// A reaction, checked.
