@@ -10,6 +10,7 @@ mod privacy;
 mod rates;
 mod sending;
 mod signals;
+mod tallies;
 
 use std::time::Duration;
 

@@ -5,8 +5,11 @@ use std::collections::BTreeSet;
 use crate::audit::LOG as AUDIT;
 use crate::bots::{CREATE_KEY, KEYS, REVOKE_KEY, makes_bot};
 use crate::contacts;
+use crate::marked;
+use crate::polls;
 use crate::presence::WATCH;
 use crate::profiles;
+use crate::reactions;
 use crate::reports::REPORT;
 use crate::requests::{self, ACCEPT, CANCEL, REQUEST};
 use crate::sessions::{RENAME, REVOKE, session_ids};
@@ -355,6 +358,34 @@ fn probes(scene: &Scene, own: &Room) -> Vec<Probe> {
         let variables = input(json!({ field: "$", "reason": "SPAM" }));
         probes.push(probe(of, kind, REPORT, variables));
     }
+    for (of, query) in [
+        ("PinMessageInput.messageId", marked::PIN),
+        ("UnpinMessageInput.messageId", marked::UNPIN),
+        ("StarMessageInput.messageId", marked::STAR),
+        ("UnstarMessageInput.messageId", marked::UNSTAR),
+        ("HideMessageInput.messageId", marked::HIDE),
+        ("ClosePollInput.messageId", polls::CLOSE),
+    ] {
+        probes.push(probe(of, "msg_", query, input(json!({ "messageId": "$" }))));
+    }
+    for (of, query) in [
+        ("AddReactionInput.messageId", reactions::ADD),
+        ("RemoveReactionInput.messageId", reactions::REMOVE),
+    ] {
+        let variables = input(json!({ "messageId": "$", "emoji": "👍" }));
+        probes.push(probe(of, "msg_", query, variables));
+    }
+    for options in [json!([]), json!([1]), json!([0])] {
+        let variables = input(json!({ "messageId": "$", "options": options }));
+        let of = "VotePollInput.messageId";
+        probes.push(probe(of, "msg_", polls::VOTE, variables));
+    }
+    let asked = json!({ "conversationId": "$", "question": "hi", "options": ["a", "b"] });
+    let of = "CreatePollInput.conversationId";
+    probes.push(probe(of, "cnv_", polls::ASK, input(asked)));
+    let of = "Viewer.starredMessages.conversationId";
+    let starred = json!({ "conversation": "$" });
+    probes.push(probe(of, "cnv_", marked::STARRED, starred));
     for kind in ["cnv_", "msg_", "cll_", "ses_", "key_", "req_"] {
         probes.push(probe("Query.node.id", kind, NODE, json!({ "id": "$" })));
         probes.push(probe(
