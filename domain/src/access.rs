@@ -237,7 +237,7 @@ impl Membership {
     pub(crate) fn may_close_poll(&self, sender: Option<UserId>) -> Result<()> {
         is_open(&self.conversation)?;
         is_in_use(&self.conversation)?;
-        if self.moderates() || sender == Some(self.member.user_id) {
+        if self.is_above_others() || sender == Some(self.member.user_id) {
             Ok(())
         } else {
             Err(Error::Forbidden(
@@ -247,7 +247,7 @@ impl Membership {
     }
 
     /// Whether the actor is above others here.
-    fn moderates(&self) -> bool {
+    fn is_above_others(&self) -> bool {
         self.conversation.kind != ConversationKind::Direct && self.member.role != Role::Member
     }
 
@@ -279,7 +279,7 @@ impl Membership {
     /// Whether the actor may delete what `sender` sent, for everyone. Who is above others may at any
     /// time.
     pub(crate) fn may_delete(&self, sender: Option<UserId>, times: Times) -> Result<()> {
-        if self.moderates() {
+        if self.is_above_others() {
             return Ok(());
         }
         if sender != Some(self.member.user_id) {
