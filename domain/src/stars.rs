@@ -13,9 +13,9 @@ use sea_orm::{
 };
 use tokio::sync::broadcast::error::RecvError;
 
+use crate::access::Membership;
 use crate::bots::Scope;
 use crate::bus::UserNotice;
-use crate::access::Membership;
 use crate::cx::Tx;
 use crate::db::in_list;
 use crate::messages::{self, Message, hiding};
@@ -63,7 +63,9 @@ pub async fn star(cx: &Cx, id: MessageId) -> Result<Arc<Message>> {
                 conversation_id: Set(message.conversation_id),
                 created_at: Set(tx.now()),
             };
-            star::Entity::insert(row).exec_without_returning(&tx.db).await?;
+            star::Entity::insert(row)
+                .exec_without_returning(&tx.db)
+                .await?;
             tx.tell(actor, UserNotice::Starred(message.id, true));
             Ok(Arc::new(message))
         })

@@ -19,7 +19,10 @@ impl MigrationTrait for Migration {
         }
         for index in [
             // Those who have reacted so, in order.
-            index("reactions", &["message_id", "emoji", "created_at", "user_id"]),
+            index(
+                "reactions",
+                &["message_id", "emoji", "created_at", "user_id"],
+            ),
             // A user's own, the latest first: all, and of one conversation.
             index("stars", &["user_id", "created_at", "message_id"]),
             index(
@@ -30,7 +33,10 @@ impl MigrationTrait for Migration {
             index("stars", &["message_id"]),
             index("hidden_messages", &["message_id", "user_id"]),
             // Those who have voted so, in order.
-            index("poll_votes", &["message_id", "option", "created_at", "user_id"]),
+            index(
+                "poll_votes",
+                &["message_id", "option", "created_at", "user_id"],
+            ),
         ] {
             manager.create_index(index).await?;
         }
@@ -45,7 +51,12 @@ fn reactions() -> TableCreateStatement {
         .col(uuid("user_id"))
         .col(text("emoji"))
         .col(big_integer("created_at"))
-        .primary_key(Index::create().col("message_id").col("user_id").col("emoji"))
+        .primary_key(
+            Index::create()
+                .col("message_id")
+                .col("user_id")
+                .col("emoji"),
+        )
         .foreign_key(&mut foreign_key("reactions", "message_id", "messages"))
         .foreign_key(&mut foreign_key("reactions", "user_id", "users"))
         .take()
@@ -77,7 +88,11 @@ fn hidden_messages() -> TableCreateStatement {
                 .col("conversation_id")
                 .col("seq"),
         )
-        .foreign_key(&mut foreign_key("hidden_messages", "message_id", "messages"))
+        .foreign_key(&mut foreign_key(
+            "hidden_messages",
+            "message_id",
+            "messages",
+        ))
         .foreign_key(&mut foreign_key("hidden_messages", "user_id", "users"))
         .take()
 }

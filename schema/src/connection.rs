@@ -45,9 +45,8 @@ pub(crate) struct PageInfo {
 #[graphql(concrete(name = "ConversationConnection", params(Conversation)))]
 #[graphql(concrete(name = "MessageEditConnection", params(MessageEdit)))]
 #[graphql(concrete(name = "ThreadReaderConnection", params(ThreadReader)))]
-#[graphql(concrete(name = "ThreadReplyConnection", params(Message)))]
+#[graphql(concrete(name = "MessageListConnection", params(Message)))]
 #[graphql(concrete(name = "ScheduledMessageConnection", params(ScheduledMessage)))]
-#[graphql(concrete(name = "MarkedMessageConnection", params(Message)))]
 #[graphql(concrete(name = "SessionConnection", params(Session)))]
 #[graphql(concrete(name = "UserConnection", params(User)))]
 pub(crate) struct Connection<T: OutputType>

@@ -233,7 +233,9 @@ impl Message {
     /// When it was pinned, if it is.
     async fn pinned_at(&self) -> Result<Option<DateTime>> {
         let details = self.scope.loaders().details(&self.row).await?;
-        Ok(details.and_then(|details| details.pinned_at).map(Into::into))
+        Ok(details
+            .and_then(|details| details.pinned_at)
+            .map(Into::into))
     }
 
     /// Who pinned it, if it is pinned.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use backchannel_domain::messages::{Message as MessageRow, MessageKind};
-use backchannel_domain::polls::{self, Ballot, NewPoll, Poll as Row};
+use backchannel_domain::polls::{self, Ballot, Poll as Row};
 use backchannel_domain::{ConversationId, MessageId};
 
 use crate::connection::{Connection, List, RawPageArgs, page_cost};
@@ -217,8 +217,8 @@ impl PollsMutation {
             is_anonymous: input.is_anonymous,
             closes_at: input.closes_at.map(|at| at.0),
         };
-        let new = NewPoll::parse(id, input.question, ballot, input.client_message_id)?;
-        let row = polls::create(scope.cx(), new).await?;
+        let key = input.client_message_id;
+        let row = polls::create(scope.cx(), id, input.question, ballot, key).await?;
         Ok(CreatePollPayload {
             message: Message::new(scope, row),
         })

@@ -39,8 +39,7 @@ pub(crate) async fn page(
         has_next: page.has_next,
         has_previous: page.has_previous,
     };
-    let cursor =
-        |(at, _): &(StarPosition, Arc<Row>)| time_cursor(List::Stars, at.at, at.id.0);
+    let cursor = |(at, _): &(StarPosition, Arc<Row>)| time_cursor(List::Stars, at.at, at.id.0);
     let node = |(_, row): &(StarPosition, Arc<Row>)| Message::new(scope, Arc::clone(row));
     Ok(Connection::of(&page, cursor, node))
 }

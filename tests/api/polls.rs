@@ -15,10 +15,10 @@ pub(crate) const ASK: &str = "mutation($input: CreatePollInput!) {
 pub(crate) const VOTE: &str = "mutation($input: VotePollInput!) {
     votePoll(input: $input) { message { id poll { voterCount viewerVotes options { count } } } }
 }";
-pub(crate) const CLOSE: &str =
-    "mutation($input: ClosePollInput!) { closePoll(input: $input) { message { poll { isClosed } } } }";
+pub(crate) const CLOSE: &str = "mutation($input: ClosePollInput!) { closePoll(input: $input) { message { poll { isClosed } } } }";
 /// Who has voted for what.
-pub(crate) const WHO: &str = "query($id: ID!, $first: Int, $after: String, $last: Int, $before: String) {
+pub(crate) const WHO: &str =
+    "query($id: ID!, $first: Int, $after: String, $last: Int, $before: String) {
     node(id: $id) { ... on Message { text poll {
         allowsMultiple isAnonymous closesAt isClosed voterCount viewerVotes
         options { number text count
@@ -46,16 +46,23 @@ pub(crate) async fn sees_poll(person: &Person, message: &Sent) -> Value {
 fn votes(poll: &Value) -> (Vec<i64>, i64) {
     let options = poll["options"].as_array().expect("a list").iter();
     let counts = options.map(|option| option["count"].as_i64().expect("a number"));
-    (counts.collect(), poll["voterCount"].as_i64().expect("a number"))
+    (
+        counts.collect(),
+        poll["voterCount"].as_i64().expect("a number"),
+    )
 }
 
 impl Person {
     pub(crate) async fn asks_poll(&self, room: &Room, poll: Value) -> Sent {
         let mut input = poll;
         input["conversationId"] = json!(room.id);
-        let message = self.asks(ASK, json!({ "input": input })).await["createPoll"]["message"].clone();
+        let message =
+            self.asks(ASK, json!({ "input": input })).await["createPoll"]["message"].clone();
         let seq = message["seq"].as_i64().expect("a number");
-        Sent { id: text(&message["id"]), seq }
+        Sent {
+            id: text(&message["id"]),
+            seq,
+        }
     }
 
     pub(crate) async fn votes(&self, message: &Sent, options: &[i32]) -> Value {

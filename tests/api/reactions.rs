@@ -18,7 +18,8 @@ pub(crate) const REMOVE: &str = "mutation($input: RemoveReactionInput!) {
     removeReaction(input: $input) { message { id reactions { emoji count viewerReacted } } }
 }";
 /// Who has reacted to a message, with what.
-pub(crate) const WHO: &str = "query($id: ID!, $first: Int, $after: String, $last: Int, $before: String) {
+pub(crate) const WHO: &str =
+    "query($id: ID!, $first: Int, $after: String, $last: Int, $before: String) {
     node(id: $id) { ... on Message { reactions {
         emoji count viewerReacted
         users(first: $first, after: $after, last: $last, before: $before) {
@@ -65,7 +66,10 @@ impl Person {
 
     async fn may_not_react(&self, message: &Sent) -> [String; 2] {
         let add = self.is_refused(ADD, reaction(message, "🍋"));
-        [add.await, self.is_refused(REMOVE, reaction(message, "👍")).await]
+        [
+            add.await,
+            self.is_refused(REMOVE, reaction(message, "👍")).await,
+        ]
     }
 }
 

@@ -240,13 +240,16 @@ fn schema() -> (Fields, BTreeMap<String, Vec<String>>) {
 
 fn kinds_of_events() -> usize {
     let kinds = &schema().1["ConversationEvent"];
-    kinds.iter().filter(|kind| *kind != "ConversationDeleted").count()
+    kinds
+        .iter()
+        .filter(|kind| *kind != "ConversationDeleted")
+        .count()
 }
 
 /// Selects all of a type that is not marked as depending on the viewer, some levels deep.
 fn everything_but_marked(of: &str) -> String {
     let (fields, members) = schema();
-    select(&fields, &members, of, 5)
+    select(&fields, &members, of, 4)
 }
 
 fn select(

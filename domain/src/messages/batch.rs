@@ -32,7 +32,7 @@ use super::{Message, MessageKind, NewMessage, details};
 /// How long after the first try another one is begun.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 
-pub(crate) const KEY_TAKEN: Error = Error::Conflict {
+const KEY_TAKEN: Error = Error::Conflict {
     field: Some("clientMessageId"),
     message: "this clientMessageId was used for another message",
 };
@@ -391,6 +391,7 @@ impl<'s> Batch<'s> {
             let digest = self.sends[*first].digest.as_ref();
             return send.or_conflict(digest, Verdict::New(*message));
         }
+        send.new.is_in_time(self.now)?;
         let place = self.places.entry(id).or_insert(found.place);
         if place.last_seq >= limits::SEQ {
             return Err(Error::NotFound("conversation"));

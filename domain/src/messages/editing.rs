@@ -19,7 +19,7 @@ use crate::event::{Event, EventKind};
 use crate::page::{End, Page, PageRequest};
 use crate::rates::{self, Action};
 use crate::users::User;
-use crate::{Cx, Error, Result, limits, polls, reactions, stars};
+use crate::{Cx, Error, Result, limits};
 
 use super::content::{self, TextEntity};
 use super::{Content, Message, MessageKind, details};
@@ -112,11 +112,7 @@ fn can_be_edited(message: &Message) -> Result<()> {
 
 /// Finds a message and locks its conversation. To one who is no member of that, the message
 /// does not exist.
-pub(crate) async fn lock(
-    tx: &Tx,
-    user_id: UserId,
-    id: MessageId,
-) -> Result<(Membership, Message)> {
+pub(crate) async fn lock(tx: &Tx, user_id: UserId, id: MessageId) -> Result<(Membership, Message)> {
     let find = || message::Entity::find_by_id(id).one(&tx.db);
     let unknown = Error::NotFound("message");
     let Some(message) = find().await? else {
@@ -159,7 +155,6 @@ async fn change(
         }
         Change::Delete => {
             details::erase(tx, &message).await?;
-            clear(tx, &message).await?;
             row.text = Set(None);
             row.deleted_at = Set(Some(now));
             EventKind::MessageDeleted
@@ -177,18 +172,6 @@ async fn change(
     };
     tx.record(vec![event]).await?;
     Ok(message)
-}
-
-/// Takes away what others have done to a message that is deleted.
-async fn clear(tx: &Tx, message: &Message) -> Result<()> {
-    stars::clear(tx, message.id).await?;
-    if message.has_details {
-        reactions::clear(tx, message.id).await?;
-    }
-    if message.kind == MessageKind::Poll {
-        polls::clear(tx, message.id).await?;
-    }
-    Ok(())
 }
 
 /// Keeps what a message was before the edit at `seq`.

@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use backchannel_entities::{MessageId, UserId, hidden_message};
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query, SimpleExpr};
-use sea_orm::{
-    ColumnTrait, EntityTrait, PaginatorTrait as _, QueryFilter, QuerySelect, Set,
-};
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait as _, QueryFilter, QuerySelect, Set};
 
 use crate::bots::Scope;
 use crate::db::in_list;
@@ -32,11 +30,8 @@ pub async fn hide(cx: &Cx, id: MessageId) -> Result<Arc<Message>> {
     cx.write_in(Scope::Messages, move |tx| {
         Box::pin(async move {
             let (_, message) = lock(tx, actor, id).await?;
-            let known = hidden_message::Entity::find_by_id((
-                actor,
-                message.conversation_id,
-                message.seq,
-            ));
+            let known =
+                hidden_message::Entity::find_by_id((actor, message.conversation_id, message.seq));
             if known.one(&tx.db).await?.is_some() {
                 return Ok(Arc::new(message));
             }

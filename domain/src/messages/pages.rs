@@ -150,9 +150,7 @@ fn is_shown(ids: &[ConversationId], viewer: usize) -> String {
     let hidden = format!(r#"FROM "hidden_messages" h WHERE h."user_id" = ${viewer}"#);
     if let [_] = ids {
         let id = viewer + 1;
-        format!(
-            r#" AND m."seq" NOT IN (SELECT h."seq" {hidden} AND h."conversation_id" = ${id})"#
-        )
+        format!(r#" AND m."seq" NOT IN (SELECT h."seq" {hidden} AND h."conversation_id" = ${id})"#)
     } else {
         format!(
             r#" AND NOT EXISTS (SELECT 1 {hidden} AND h."conversation_id" = m."conversation_id" AND h."seq" = m."seq")"#

@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use backchannel_entities::{
-    ConversationId, MessageId, Timestamp, UserId, member, message_detail,
-};
+use backchannel_entities::{ConversationId, MessageId, Timestamp, UserId, member, message_detail};
 use sea_orm::sea_query::{Expr, ExprTrait as _, Order};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait, Condition, EntityTrait, FromQueryResult,
@@ -178,7 +176,10 @@ pub async fn pages(
             .filter(member::Column::UserId.eq(actor))
             .filter(member::Column::LeftAt.is_null())
             .filter(is_visible)
-            .filter(hiding::is_shown(actor, Expr::col((message_detail::Entity, Id))))
+            .filter(hiding::is_shown(
+                actor,
+                Expr::col((message_detail::Entity, Id)),
+            ))
             .filter(Conversation.eq(id))
             .filter(PinnedAt.is_not_null());
         if let Some(PinPosition { at, id }) = request.after {

@@ -1,11 +1,12 @@
 //! Polls: messages that ask something, and count who answers what.
 //!
-//! 1. A poll is sent like any message ([`create`]); its question is the text.
+//! 1. A poll is sent like any message ([`create`]); its question is the text, and what there is to choose
+//!    from comes beside it.
 //! 2. Votes come many at once ([`voting`]); how many there are for each option stands in the poll.
 //! 3. It closes by its sender or by itself. For the latter nothing has to happen: everybody goes by the
 //!    clock.
 
-mod creating;
+mod asking;
 mod voting;
 
 use std::collections::HashMap;
@@ -27,7 +28,8 @@ use crate::rates::{self, Action};
 use crate::tallies::{TallyPosition, page_of};
 use crate::{Cx, Result};
 
-pub use self::creating::{Ballot, NewPoll, create};
+pub(crate) use self::asking::insert;
+pub use self::asking::{Ballot, create};
 pub(crate) use self::voting::Vote;
 pub use self::voting::vote;
 pub use backchannel_entities::poll::{Model as Poll, PollOption};
@@ -96,7 +98,9 @@ pub async fn find_many(cx: &Cx, ids: &[MessageId]) -> Result<HashMap<MessageId, 
         .filter(poll::Column::MessageId.is_in(in_list(ids)))
         .all(cx.read())
         .await?;
-    let by_id = found.into_iter().map(|poll| (poll.message_id, Arc::new(poll)));
+    let by_id = found
+        .into_iter()
+        .map(|poll| (poll.message_id, Arc::new(poll)));
     Ok(by_id.collect())
 }
 

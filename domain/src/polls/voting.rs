@@ -93,7 +93,10 @@ impl Tally for Vote {
         let users = asked.iter().map(|asked| &asked.user);
         Ok(Applied {
             outcomes,
-            changed_by: users.filter(|user| who.contains(&user.id)).cloned().collect(),
+            changed_by: users
+                .filter(|user| who.contains(&user.id))
+                .cloned()
+                .collect(),
         })
     }
 }
@@ -109,10 +112,16 @@ fn check(poll: &Poll, Vote(chosen): &Vote, tx: &Tx) -> Result<()> {
         usize::try_from(*option).is_ok_and(|n| (1..=poll.options.0.len()).contains(&n))
     };
     if !chosen.iter().all(is_there) {
-        return Err(Error::bad_input("options", "are not all options of this poll"));
+        return Err(Error::bad_input(
+            "options",
+            "are not all options of this poll",
+        ));
     }
     if chosen.len() > 1 && !poll.allows_multiple {
-        return Err(Error::bad_input("options", "must be one at most in this poll"));
+        return Err(Error::bad_input(
+            "options",
+            "must be one at most in this poll",
+        ));
     }
     Ok(())
 }
@@ -127,13 +136,22 @@ async fn votes(tx: &Tx, id: MessageId, by: &HashMap<UserId, Membership>) -> Resu
         .filter(poll_vote::Column::UserId.is_in(in_list(&users)))
         .all(&tx.db)
         .await?;
-    Ok(rows.into_iter().map(|row| (row.user_id, row.option)).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.user_id, row.option))
+        .collect())
 }
 
 /// Writes how many there are for each option, after votes have changed from `before` to `after`.
 async fn recount(tx: &Tx, poll: Poll, before: &Votes, after: &Votes) -> Result<()> {
     let for_option = |votes: &Votes, option| votes.iter().filter(|vote| vote.1 == option).count();
-    let voters = |votes: &Votes| votes.iter().map(|vote| vote.0).collect::<HashSet<_>>().len();
+    let voters = |votes: &Votes| {
+        votes
+            .iter()
+            .map(|vote| vote.0)
+            .collect::<HashSet<_>>()
+            .len()
+    };
     let difference = |before: usize, after: usize| -> Result<i64> {
         let [before, after] = [before, after].map(|n| i64::try_from(n).map_err(Error::internal));
         Ok(after? - before?)
@@ -180,7 +198,9 @@ async fn write(
         values.push(options.collect::<Vec<i32>>().into());
         postgres
     } else {
-        let rows = votes.iter().map(|(id, option)| json!([id.0.simple(), option]));
+        let rows = votes
+            .iter()
+            .map(|(id, option)| json!([id.0.simple(), option]));
         values.push(json_list(rows));
         sqlite
     };

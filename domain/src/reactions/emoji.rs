@@ -21,7 +21,10 @@ pub(super) fn parse(field: &'static str, value: &str) -> Result<String> {
     let spelled = Some(value).filter(|value| value.len() <= BYTES);
     let spelled = spelled.and_then(spell).filter(|emoji| emoji.len() <= BYTES);
     spelled.ok_or_else(|| {
-        Error::bad_input(field, format!("must be one emoji, of at most {BYTES} bytes"))
+        Error::bad_input(
+            field,
+            format!("must be one emoji, of at most {BYTES} bytes"),
+        )
     })
 }
 
@@ -117,7 +120,10 @@ mod tests {
             ("☝\u{FE0F}🏽", "☝🏽"),
             ("👍\u{FE0F}", "👍"),
             ("❤\u{200D}🔥", "❤\u{FE0F}\u{200D}🔥"),
-            ("👩\u{200D}👩\u{200D}👧\u{200D}👦", "👩\u{200D}👩\u{200D}👧\u{200D}👦"),
+            (
+                "👩\u{200D}👩\u{200D}👧\u{200D}👦",
+                "👩\u{200D}👩\u{200D}👧\u{200D}👦",
+            ),
             ("🏴\u{200D}☠", "🏴\u{200D}☠\u{FE0F}"),
             ("🇩🇪", "🇩🇪"),
             ("1\u{20E3}", "1\u{FE0F}\u{20E3}"),
@@ -137,8 +143,29 @@ mod tests {
     fn anything_else_is_refused() {
         let long = ["👩"; 8].join("\u{200D}").repeat(2);
         for text in [
-            "", " ", "a", "ok", "1", "#", "👍👍", "👍 ", " 👍", "👍a", "🇩", "🇩🇪🇫", "\u{200D}", "👍\u{200D}",
-            "\u{FE0F}", "😀🏽", "é", "\0", ":+1:", "🏴\u{E0067}", "👍\u{20E3}", "a\u{20E3}", &long,
+            "",
+            " ",
+            "a",
+            "ok",
+            "1",
+            "#",
+            "👍👍",
+            "👍 ",
+            " 👍",
+            "👍a",
+            "🇩",
+            "🇩🇪🇫",
+            "\u{200D}",
+            "👍\u{200D}",
+            "\u{FE0F}",
+            "😀🏽",
+            "é",
+            "\0",
+            ":+1:",
+            "🏴\u{E0067}",
+            "👍\u{20E3}",
+            "a\u{20E3}",
+            &long,
         ] {
             assert!(parse("emoji", text).is_err(), "{text:?}");
         }

@@ -136,7 +136,10 @@ impl Tally for Reaction {
         let users = asked.iter().map(|asked| &asked.user);
         Ok(Applied {
             outcomes,
-            changed_by: users.filter(|user| who.contains(&user.id)).cloned().collect(),
+            changed_by: users
+                .filter(|user| who.contains(&user.id))
+                .cloned()
+                .collect(),
         })
     }
 }
@@ -181,14 +184,18 @@ impl Counting<'_> {
             message,
         };
         if self.given.iter().filter(|(id, _)| *id == user.id).count() >= OF_USER {
-            return Err(full("you have reacted with as many emoji as there is room for"));
+            return Err(full(
+                "you have reacted with as many emoji as there is room for",
+            ));
         }
         if let Some(known) = self.counts.iter_mut().find(|count| count.emoji == emoji) {
             known.count += 1;
             return Ok(());
         }
         if self.counts.len() >= OF_MESSAGE {
-            return Err(full("the message has as many different reactions as there is room for"));
+            return Err(full(
+                "the message has as many different reactions as there is room for",
+            ));
         }
         self.counts.push(ReactionCount {
             emoji: emoji.to_owned(),
@@ -238,11 +245,23 @@ async fn given(tx: &Tx, id: MessageId, by: &HashMap<UserId, Membership>) -> Resu
 
 async fn insert(tx: &Tx, id: MessageId, reactions: &[&(UserId, String)]) -> Result<()> {
     let now = tx.now().into();
-    write(tx, [ADD_POSTGRES, ADD_SQLITE], vec![id.into(), now], reactions).await
+    write(
+        tx,
+        [ADD_POSTGRES, ADD_SQLITE],
+        vec![id.into(), now],
+        reactions,
+    )
+    .await
 }
 
 async fn delete(tx: &Tx, id: MessageId, reactions: &[&(UserId, String)]) -> Result<()> {
-    write(tx, [REMOVE_POSTGRES, REMOVE_SQLITE], vec![id.into()], reactions).await
+    write(
+        tx,
+        [REMOVE_POSTGRES, REMOVE_SQLITE],
+        vec![id.into()],
+        reactions,
+    )
+    .await
 }
 
 /// Each text is one however many reactions it is for.
@@ -262,7 +281,9 @@ async fn write(
         values.push(emoji.collect::<Vec<_>>().into());
         postgres
     } else {
-        let rows = reactions.iter().map(|(id, emoji)| json!([id.0.simple(), emoji]));
+        let rows = reactions
+            .iter()
+            .map(|(id, emoji)| json!([id.0.simple(), emoji]));
         values.push(json_list(rows));
         sqlite
     };
@@ -336,7 +357,11 @@ pub async fn pages(
         let select = reaction::Entity::find()
             .filter(reaction::Column::MessageId.eq(*id))
             .filter(reaction::Column::Emoji.eq(emoji));
-        page_of(select, [reaction::Column::CreatedAt, reaction::Column::UserId], request)
+        page_of(
+            select,
+            [reaction::Column::CreatedAt, reaction::Column::UserId],
+            request,
+        )
     };
     let rows: Vec<reaction::Model> = page_of_each(cx.read(), keys, page_of_one).await?;
     let pages = request.pages(rows, |row| (row.message_id, row.emoji.clone()));

@@ -33,7 +33,10 @@ impl Source for ReactionPages {
 
     async fn fetch(cx: &Cx, keys: &[Self::Key]) -> Result<HashMap<Self::Key, Self::Value>> {
         let mut found = HashMap::with_capacity(keys.len());
-        let keys: Vec<_> = keys.iter().map(|(request, key)| (request.clone(), key)).collect();
+        let keys: Vec<_> = keys
+            .iter()
+            .map(|(request, key)| (request.clone(), key))
+            .collect();
         for (request, keys) in by_request(&keys) {
             for (key, page) in reactions::pages(cx, &keys, request).await? {
                 found.insert((request.clone(), key), Arc::new(page));

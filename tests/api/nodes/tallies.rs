@@ -16,7 +16,9 @@ async fn what_many_do_on_several_nodes_is_counted_right() {
     let others: Vec<&Person> = people[1..].iter().collect();
     let room = people[0].makes_group("Both", &others).await;
     let message = people[0].sends(&room, "react!").await;
-    let asked = people[0].asks_poll(&room, poll(&["one", "two", "three"])).await;
+    let asked = people[0]
+        .asks_poll(&room, poll(&["one", "two", "three"]))
+        .await;
     let acts = people.iter().enumerate().map(|(n, person)| {
         let nodes = [person.clone(), person.on(&cluster.b)];
         let (message, asked) = (&message, &asked);
@@ -24,7 +26,9 @@ async fn what_many_do_on_several_nodes_is_counted_right() {
             for round in 0..6 {
                 let person = &nodes[(n + round) % 2];
                 person.reacts(message, EMOJI[(n + round) % 4]).await;
-                person.votes(asked, &[i32::try_from((n + round) % 3).expect("small") + 1]).await;
+                person
+                    .votes(asked, &[i32::try_from((n + round) % 3).expect("small") + 1])
+                    .await;
                 if round % 2 == 1 {
                     person.unreacts(message, EMOJI[(n + round) % 4]).await;
                 }
@@ -37,10 +41,13 @@ async fn what_many_do_on_several_nodes_is_counted_right() {
     let mut expected: BTreeMap<String, i64> = BTreeMap::new();
     for n in 0..people.len() {
         for round in [0, 2] {
-            *expected.entry(EMOJI[(n + round) % 4].to_owned()).or_default() += 1;
+            *expected
+                .entry(EMOJI[(n + round) % 4].to_owned())
+                .or_default() += 1;
         }
     }
-    let query = "query($id: ID!) { node(id: $id) { ... on Message { reactions { emoji count } } } }";
+    let query =
+        "query($id: ID!) { node(id: $id) { ... on Message { reactions { emoji count } } } }";
     for app in [&cluster.a, &cluster.b] {
         let person = people[0].on(app);
         let found = person.asks(query, json!({ "id": message.id })).await;

@@ -40,7 +40,7 @@ struct Snapshot {
 const CONVERSATION: &str = "fragment Kept on Conversation {
     id lastSeq title description avatarUrl
     members(first: 20) { nodes { role user { id } } }
-    messages(last: 50) { nodes { id seq text editedAt deletedAt pinnedAt
+    messages(last: 20) { nodes { id seq text editedAt deletedAt pinnedAt
         reactions { emoji count } poll { isClosed voterCount options { number count } } } }
 }";
 
