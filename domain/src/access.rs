@@ -16,7 +16,7 @@ use crate::db::Connections;
 use crate::db::in_list;
 use crate::members::{Member, Role};
 use crate::proofs::Claim;
-use crate::{Cx, Error, Result, UserId};
+use crate::{Cx, Error, Result, Timestamp, UserId};
 
 /// Proof that the actor was a member when it was made; within a transaction that holds
 /// the conversation's lock, that the actor still is.
@@ -91,6 +91,30 @@ impl Membership {
             }),
             _ => Err(Error::NotFound("conversation")),
         }
+    }
+
+    /// Proves it for writing for several users at once; who is no member is left out.
+    pub(crate) async fn lock_all(
+        tx: &Tx,
+        user_ids: &[UserId],
+        id: ConversationId,
+    ) -> Result<HashMap<UserId, Self>> {
+        let conversation = tx.lock(id).await?;
+        let members = member::Entity::find()
+            .filter(member::Column::ConversationId.eq(id))
+            .filter(member::Column::UserId.is_in(in_list(user_ids)))
+            .filter(member::Column::LeftAt.is_null())
+            .all(&tx.db)
+            .await?;
+        let proved = members.into_iter().map(|member| {
+            let conversation = conversation.clone();
+            let membership = Self {
+                conversation,
+                member,
+            };
+            (membership.member.user_id, membership)
+        });
+        Ok(proved.collect())
     }
 
     /// Whether the actor may add members.
@@ -179,6 +203,55 @@ impl Membership {
         may_mention_everyone(self.conversation.kind, self.member.role)
     }
 
+    /// Whether the actor may react to messages: whoever reads them may, if nobody is told not to.
+    pub(crate) fn may_react(&self) -> Result<()> {
+        is_open(&self.conversation)?;
+        is_in_use(&self.conversation)?;
+        if !self.conversation.settings.allows_reactions {
+            return Err(Error::Forbidden("reactions are switched off here"));
+        }
+        Ok(())
+    }
+
+    /// Whether the actor may pin messages, and unpin them.
+    pub(crate) fn may_pin(&self) -> Result<()> {
+        is_open(&self.conversation)?;
+        is_in_use(&self.conversation)?;
+        match (self.conversation.kind, self.member.role) {
+            (ConversationKind::Channel | ConversationKind::Room, Role::Member) => Err(
+                Error::Forbidden("only owners and admins pin messages in a channel or room"),
+            ),
+            (ConversationKind::Direct | ConversationKind::Group, _)
+            | (ConversationKind::Channel | ConversationKind::Room, Role::Owner | Role::Admin) => {
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether the actor may vote in polls: whoever reads them may.
+    pub(crate) fn may_vote(&self) -> Result<()> {
+        is_open(&self.conversation)?;
+        is_in_use(&self.conversation)
+    }
+
+    /// Whether the actor may close a poll of `sender`.
+    pub(crate) fn may_close_poll(&self, sender: Option<UserId>) -> Result<()> {
+        is_open(&self.conversation)?;
+        is_in_use(&self.conversation)?;
+        if self.is_above_others() || sender == Some(self.member.user_id) {
+            Ok(())
+        } else {
+            Err(Error::Forbidden(
+                "only the sender, an admin or an owner may close a poll",
+            ))
+        }
+    }
+
+    /// Whether the actor is above others here.
+    fn is_above_others(&self) -> bool {
+        self.conversation.kind != ConversationKind::Direct && self.member.role != Role::Member
+    }
+
     /// Whether the actor may start a call.
     pub(crate) fn may_call(&self) -> Result<()> {
         is_open(&self.conversation)?;
@@ -191,26 +264,50 @@ impl Membership {
     }
 
     /// Whether the actor may edit what `sender` sent.
-    pub(crate) fn may_edit(&self, sender: Option<UserId>) -> Result<()> {
+    pub(crate) fn may_edit(&self, sender: Option<UserId>, times: Times) -> Result<()> {
         is_open(&self.conversation)?;
-        if sender == Some(self.member.user_id) {
-            Ok(())
-        } else {
-            Err(Error::Forbidden("only the sender may edit a message"))
+        if sender != Some(self.member.user_id) {
+            return Err(Error::Forbidden("only the sender may edit a message"));
         }
+        if !times.are_within(self.conversation.settings.edit_window_seconds) {
+            return Err(Error::Forbidden(
+                "the time in which the message could be edited is over",
+            ));
+        }
+        Ok(())
     }
 
-    /// Whether the actor may delete what `sender` sent.
-    pub(crate) fn may_delete(&self, sender: Option<UserId>) -> Result<()> {
-        let moderates =
-            self.conversation.kind != ConversationKind::Direct && self.member.role != Role::Member;
-        if moderates || sender == Some(self.member.user_id) {
-            Ok(())
-        } else {
-            Err(Error::Forbidden(
-                "only the sender, an admin or an owner may delete a message",
-            ))
+    /// Whether the actor may delete what `sender` sent, for everyone. Who is above others may at any
+    /// time.
+    pub(crate) fn may_delete(&self, sender: Option<UserId>, times: Times) -> Result<()> {
+        if self.is_above_others() {
+            return Ok(());
         }
+        if sender != Some(self.member.user_id) {
+            return Err(Error::Forbidden(
+                "only the sender, an admin or an owner may delete a message",
+            ));
+        }
+        if !times.are_within(self.conversation.settings.delete_window_seconds) {
+            return Err(Error::Forbidden(
+                "the time in which the message could be deleted is over",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// When a message was sent, and when something is to be done to it.
+#[derive(Clone, Copy)]
+pub(crate) struct Times {
+    pub(crate) sent_at: Timestamp,
+    pub(crate) now: Timestamp,
+}
+
+impl Times {
+    /// Whether no more than so many seconds lie between the two; none is any time.
+    fn are_within(self, window: Option<u32>) -> bool {
+        window.is_none_or(|seconds| self.now.0 - self.sent_at.0 <= i64::from(seconds) * 1_000)
     }
 }
 
@@ -296,7 +393,7 @@ pub(crate) fn hidden_from_newcomer(conversation: &Conversation, seq: i64) -> i64
     match conversation.settings.history {
         History::All => 0,
         // The joining itself is seen.
-        History::Joining => (seq - 1).max(0),
+        History::Joining => Ord::max(seq - 1, 0),
     }
 }
 
@@ -308,6 +405,14 @@ pub(crate) const CLOSED: Error = Error::Forbidden("nothing can be sent to this u
 fn is_open(conversation: &Conversation) -> Result<()> {
     if conversation.is_blocked {
         return Err(CLOSED);
+    }
+    Ok(())
+}
+
+/// Whether nobody has archived it.
+fn is_in_use(conversation: &Conversation) -> Result<()> {
+    if conversation.archived_at.is_some() {
+        return Err(Error::Forbidden("the conversation is archived"));
     }
     Ok(())
 }

@@ -14,9 +14,7 @@ mod updating;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use backchannel_entities::{
-    ConversationId, TemplateId, UserId, conversation, member, message,
-};
+use backchannel_entities::{ConversationId, TemplateId, UserId, conversation, member, message};
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, DbErr, EntityTrait, FromQueryResult, JoinType,
@@ -31,6 +29,7 @@ use crate::cx::{Handles, Tx};
 use crate::db::in_list;
 use crate::error::is_unique_violation;
 use crate::members::{self, Role};
+use crate::messages::hiding;
 use crate::{Cx, Error, Result, blocks, limits, templates, users};
 
 pub use self::changes::changes;
@@ -93,7 +92,10 @@ impl NewConversation {
     /// [`Error::BadInput`] for tags that are not acceptable, and for any of a direct conversation.
     pub fn tagged(self, tags: Vec<String>) -> Result<Self> {
         if self.kind == ConversationKind::Direct && !tags.is_empty() {
-            return Err(Error::bad_input("tags", "a direct conversation has no tags"));
+            return Err(Error::bad_input(
+                "tags",
+                "a direct conversation has no tags",
+            ));
         }
         let tags = Some(limits::tags("tags", tags)?);
         Ok(Self { tags, ..self })
@@ -324,8 +326,7 @@ pub async fn get_by_slug(cx: &Cx, slug: &str) -> Result<Conversation> {
 
 /// The conversations a user is in.
 fn of_member(user_id: UserId) -> Select<conversation::Entity> {
-    conversation::Entity::find()
-        .join(JoinType::InnerJoin, membership_of(user_id))
+    conversation::Entity::find().join(JoinType::InnerJoin, membership_of(user_id))
 }
 
 /// The conversations a user sees: those they are in, and rooms.
@@ -372,7 +373,7 @@ pub async fn find_many(
 }
 
 /// How many messages of others the actor has not read, for each conversation the actor is
-/// in. Deleted messages do not count.
+/// in. Messages that are deleted, or hidden by the actor, do not count.
 ///
 /// # Errors
 /// [`Error::Unauthenticated`] when nobody is signed in.
@@ -405,6 +406,10 @@ pub async fn unread_counts(
         .and_where(member::Column::LeftAt.is_null())
         .and_where(message::Column::DeletedAt.is_null())
         .and_where(message::Column::SenderId.ne(actor))
+        .and_where(hiding::is_shown(
+            actor,
+            Expr::col((message::Entity, message::Column::Id)),
+        ))
         .group_by_col((member::Entity, member::Column::ConversationId))
         .take();
     let backend = cx.handles().db.backend();

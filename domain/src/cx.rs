@@ -25,14 +25,17 @@ use crate::event::Event;
 use crate::messages::SendQueue;
 use crate::passwords::Passwords;
 use crate::phones::Region;
+use crate::polls::Vote;
 use crate::presence::{self, Devices};
 use crate::proofs::Proofs;
 use crate::rates::{self, Rates};
+use crate::reactions::Reaction;
 use crate::reports;
 use crate::requests;
 use crate::retention;
 use crate::scheduled;
 use crate::sessions::{self, SignedIn, Uses};
+use crate::tallies::TallyQueue;
 use crate::tokens::AccessTokens;
 use crate::users::User;
 use crate::{Error, Result};
@@ -106,6 +109,8 @@ pub(crate) struct Handles {
     pub(crate) access_tokens: AccessTokens,
     pub(crate) uses: Uses,
     pub(crate) sends: SendQueue,
+    pub(crate) reactions: TallyQueue<Reaction>,
+    pub(crate) votes: TallyQueue<Vote>,
     pub(crate) rates: Rates,
     pub(crate) couriers: Couriers,
     pub(crate) settings: Settings,
@@ -146,6 +151,8 @@ impl Domain {
             access_tokens: AccessTokens::new(&settings),
             uses: Uses::default(),
             sends: SendQueue::new(db.stamps, settings.database_pool),
+            reactions: TallyQueue::default(),
+            votes: TallyQueue::default(),
             rates: Rates::new(&settings),
             couriers: Couriers::start(settings.couriers.clone()),
             db,

@@ -225,7 +225,8 @@ async fn next_change(mut following: FollowingUser) -> (UserId, FollowingUser) {
                 | UserNotice::Presence(_)
                 | UserNotice::Calls
                 | UserNotice::Requests
-                | UserNotice::States,
+                | UserNotice::States
+                | UserNotice::Starred(..),
             ) => {}
             // The node stops.
             Err(RecvError::Closed) => std::future::pending().await,

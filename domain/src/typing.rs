@@ -108,7 +108,8 @@ pub async fn changes(
                         | UserNotice::Presence(_)
                         | UserNotice::Calls
                         | UserNotice::Requests
-                        | UserNotice::States,
+                        | UserNotice::States
+                        | UserNotice::Starred(..),
                     ) => continue,
                     Err(RecvError::Closed) => return,
                 },

@@ -89,6 +89,11 @@ pub struct Settings {
     pub joins_by_request: bool,
     /// Members see what a message was before it was edited.
     pub shows_edits: bool,
+    /// How long the sender may edit a message; none is for ever.
+    pub edit_window_seconds: Option<u32>,
+    /// How long the sender may delete a message for everyone; none is for ever. Owners and admins may
+    /// in any case.
+    pub delete_window_seconds: Option<u32>,
 }
 
 /// What new members see of what was before them.
@@ -113,6 +118,8 @@ impl Default for Settings {
             history: History::All,
             joins_by_request: false,
             shows_edits: true,
+            edit_window_seconds: None,
+            delete_window_seconds: None,
         }
     }
 }

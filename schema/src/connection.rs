@@ -46,7 +46,7 @@ pub(crate) struct PageInfo {
 #[graphql(concrete(name = "ConversationConnection", params(Conversation)))]
 #[graphql(concrete(name = "MessageEditConnection", params(MessageEdit)))]
 #[graphql(concrete(name = "ThreadReaderConnection", params(ThreadReader)))]
-#[graphql(concrete(name = "ThreadReplyConnection", params(Message)))]
+#[graphql(concrete(name = "MessageListConnection", params(Message)))]
 #[graphql(concrete(name = "ScheduledMessageConnection", params(ScheduledMessage)))]
 #[graphql(concrete(name = "SessionConnection", params(Session)))]
 #[graphql(concrete(name = "TemplateConnection", params(Template)))]
@@ -193,6 +193,10 @@ pub(crate) enum List {
     Scheduled = 15,
     Rooms = 31,
     Templates = 32,
+    Reactions = 40,
+    Pins = 41,
+    Stars = 42,
+    Voters = 43,
 }
 
 fn encode(list: List, position: &[u8]) -> String {

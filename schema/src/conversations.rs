@@ -9,12 +9,13 @@ use backchannel_domain::conversations::{
 use backchannel_domain::page::End;
 use backchannel_domain::{ConversationId, Error, TemplateId, Timestamp, members};
 
-use crate::connection::{List, RawPageArgs, page_cost, parse_seq_cursor};
+use crate::connection::{Connection, List, RawPageArgs, page_cost, parse_seq_cursor};
 use crate::error::Result;
 use crate::id::{Global as _, parse_all};
 use crate::members::{Member, MemberConnection, MemberList, parse_member_cursor};
 use crate::message_page::MessageConnection;
 use crate::messages::Message;
+use crate::pins;
 use crate::scalars::{DateTime, change, int};
 use crate::scope::Scope;
 use crate::sharing::per_viewer;
@@ -52,7 +53,7 @@ impl Conversation {
 
 /// Fields for which it does not matter how old the row is: they never change, or are read by
 /// themselves.
-const LASTING: [&str; 18] = [
+const LASTING: [&str; 19] = [
     "__typename",
     "id",
     "kind",
@@ -71,6 +72,7 @@ const LASTING: [&str; 18] = [
     "pinnedAt",
     "isMarkedUnread",
     "draft",
+    "pinnedMessages",
 ];
 
 /// People talking: direct, group, channel or room.
@@ -235,9 +237,33 @@ impl Conversation {
         Ok(MemberConnection::new(&self.scope, list, &page))
     }
 
+    /// The messages that are pinned, the one pinned last first; 50 at most. Depends on the viewer: those
+    /// that the viewer does not see are left out.
+    #[graphql(
+        complexity = "page_cost(first, last, child_complexity)",
+        directive = per_viewer::apply()
+    )]
+    async fn pinned_messages(
+        &self,
+        #[graphql(desc = "Take so many from the beginning: 1 to 200, 50 by default.")]
+        first: Option<i32>,
+        #[graphql(desc = "Start behind the item with this cursor.")] after: Option<String>,
+        #[graphql(desc = "Take so many from the end: 1 to 200.")] last: Option<i32>,
+        #[graphql(desc = "Stop in front of the item with this cursor.")] before: Option<String>,
+    ) -> Result<Connection<Message>> {
+        let args = RawPageArgs {
+            first,
+            after,
+            last,
+            before,
+        };
+        pins::page(&self.scope, self.row.id, args).await
+    }
+
     /// Its messages, deleted ones as tombstones: oldest first within a page; `last: 50` is
     /// the newest page, and what is answered where no page is asked for. 1 to 200 a page. Depends on
-    /// the viewer: who joined while newcomers saw nothing of what was before them sees nothing of that.
+    /// the viewer: who joined while newcomers saw nothing of what was before them sees nothing of that, and
+    /// those that the viewer has hidden are left out.
     #[graphql(
         complexity = "page_cost(first, last, child_complexity)",
         directive = per_viewer::apply()

@@ -42,11 +42,14 @@ mod members;
 mod message_page;
 mod messages;
 mod node;
+mod pins;
 mod plain;
+mod polls;
 mod presence;
 mod privacy;
 mod profiles;
 mod rates;
+mod reactions;
 mod receipts;
 mod reports;
 mod request;
@@ -57,8 +60,10 @@ mod scheduled;
 mod scope;
 mod sessions;
 mod sharing;
+mod stars;
 mod states;
 mod streaming;
+mod tallies;
 mod templates;
 mod threads;
 mod trusted;
@@ -120,6 +125,10 @@ struct Mutation(
     messages::MessagesMutation,
     threads::ThreadsMutation,
     scheduled::ScheduledMutation,
+    reactions::ReactionsMutation,
+    pins::PinsMutation,
+    stars::StarsMutation,
+    polls::PollsMutation,
     receipts::ReceiptsMutation,
     presence::PresenceMutation,
     profiles::ProfilesMutation,
@@ -147,6 +156,7 @@ struct Subscription(
     typing::TypingSubscription,
     requests::RequestsSubscription,
     states::StatesSubscription,
+    stars::StarsSubscription,
 );
 
 type Root = Schema<Query, Mutation, Subscription>;

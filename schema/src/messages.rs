@@ -19,6 +19,8 @@ use crate::edits::MessageEdit;
 use crate::error::Result;
 use crate::id::Global as _;
 use crate::members::{MemberConnection, MemberList, parse_member_cursor};
+use crate::polls::{self, Poll};
+use crate::reactions::{self, Reaction};
 use crate::scalars::{DateTime, int};
 use crate::scope::Scope;
 use crate::sharing::per_viewer;
@@ -222,6 +224,49 @@ impl Message {
         ))
     }
 
+    /// What users have reacted with, in the order of first use; nothing once deleted.
+    #[graphql(complexity = "1 + reactions::MOST * child_complexity")]
+    async fn reactions(&self) -> Result<Vec<Reaction>> {
+        reactions::of_message(&self.scope, &self.row).await
+    }
+
+    /// When it was pinned, if it is.
+    async fn pinned_at(&self) -> Result<Option<DateTime>> {
+        let details = self.scope.loaders().details(&self.row).await?;
+        Ok(details
+            .and_then(|details| details.pinned_at)
+            .map(Into::into))
+    }
+
+    /// Who pinned it, if it is pinned.
+    async fn pinned_by(&self) -> Result<Option<User>> {
+        let details = self.scope.loaders().details(&self.row).await?;
+        match details.and_then(|details| details.pinned_by) {
+            Some(id) => {
+                let row = self.scope.loaders().user(id).await?;
+                Ok(Some(User::new(&self.scope, row)))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// What it asks, if its kind is POLL; null once deleted.
+    async fn poll(&self) -> Result<Option<Poll>> {
+        polls::of_message(&self.scope, &self.row).await
+    }
+
+    /// Whether it has a star of the viewer's. Depends on the viewer.
+    #[graphql(directive = per_viewer::apply())]
+    async fn is_starred(&self) -> Result<bool> {
+        Ok(self.scope.loaders().is_starred(self.row.id).await?)
+    }
+
+    /// Whether the viewer has hidden it, by `hideMessage`. Depends on the viewer.
+    #[graphql(directive = per_viewer::apply())]
+    async fn is_hidden(&self) -> Result<bool> {
+        Ok(self.scope.loaders().is_hidden(self.row.id).await?)
+    }
+
     /// When it was sent.
     async fn created_at(&self) -> DateTime {
         self.row.created_at.into()
@@ -375,7 +420,8 @@ impl MessagesMutation {
     }
 
     /// Gives one's own message another text, and says what stretches of it are; what it was stays in `edits`.
-    /// What it has already is no change; a deleted message is CONFLICT.
+    /// What it has already is no change; a deleted message is CONFLICT, and so is a poll. FORBIDDEN once
+    /// the conversation's time for it is over.
     async fn edit_message(
         &self,
         ctx: &Context<'_>,
@@ -391,8 +437,9 @@ impl MessagesMutation {
         })
     }
 
-    /// Deletes a message for everyone: one's own, or, except in a DIRECT conversation, any
-    /// as OWNER or ADMIN. Deleting it again is no change.
+    /// Deletes a message for everyone: one's own, while the conversation's time for it lasts, or, except
+    /// in a DIRECT conversation, any as OWNER or ADMIN. Its reactions, pin, stars and poll go with it.
+    /// Deleting it again is no change. To delete it for the viewer alone there is `hideMessage`.
     async fn delete_message(
         &self,
         ctx: &Context<'_>,

@@ -68,8 +68,11 @@ impl Thread {
     }
 
     /// The replies, deleted ones as tombstones, oldest first within a page: 1 to 200 a page, the newest 50
-    /// where no page is asked for.
-    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    /// where no page is asked for. Depends on the viewer: those that the viewer has hidden are left out.
+    #[graphql(
+        complexity = "page_cost(first, last, child_complexity)",
+        directive = per_viewer::apply()
+    )]
     async fn replies(
         &self,
         #[graphql(desc = "Take so many from the beginning: 1 to 200.")] first: Option<i32>,

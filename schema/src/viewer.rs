@@ -25,12 +25,14 @@ use crate::conversations::Conversation;
 use crate::error::Result;
 use crate::filters::{ConversationFilter, checked};
 use crate::id::Global as _;
+use crate::messages::Message;
 use crate::privacy::PrivacySettings;
 use crate::requests::{ChatRequest, ChatRequestDirection, ChatRequestState};
 use crate::scalars::{Cursor, Date, DateTime, Json, int};
 use crate::scheduled::{self, ScheduledMessage};
 use crate::scope::Scope;
 use crate::sessions::Session;
+use crate::stars;
 use crate::templates::Template;
 use crate::users::User;
 
@@ -393,6 +395,27 @@ impl Viewer {
         Ok(Connection::of(&page, cursor, |row| {
             ChatRequest::new(&self.scope, Arc::new(row.clone()))
         }))
+    }
+
+    /// The messages with a star of the viewer's, the latest star first. Those that the viewer does not see
+    /// any more are left out. NOT_FOUND for a conversation the viewer is not in.
+    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    async fn starred_messages(
+        &self,
+        #[graphql(desc = "Those of one conversation alone.")] conversation_id: Option<ID>,
+        #[graphql(desc = "Take so many from the beginning: 1 to 200, 50 by default.")]
+        first: Option<i32>,
+        #[graphql(desc = "Start behind the item with this cursor.")] after: Option<String>,
+        #[graphql(desc = "Take so many from the end: 1 to 200.")] last: Option<i32>,
+        #[graphql(desc = "Stop in front of the item with this cursor.")] before: Option<String>,
+    ) -> Result<Connection<Message>> {
+        let args = RawPageArgs {
+            first,
+            after,
+            last,
+            before,
+        };
+        stars::page(&self.scope, conversation_id, args).await
     }
 
     /// Whom the viewer blocks, the latest first.

@@ -12,6 +12,7 @@ mod scheduled;
 mod sending;
 mod signals;
 mod states;
+mod tallies;
 
 use std::time::Duration;
 

@@ -14,6 +14,9 @@ use crate::contacts;
 use crate::directory::FIND;
 use crate::harness::people::{JOIN_ROOM, PASSWORD, text};
 use crate::harness::{App, Person, Room, on_both, until};
+use crate::marked;
+use crate::polls::{self, poll};
+use crate::reactions;
 use crate::requests::{ACCEPT, CANCEL, DECLINE, LIST as REQUESTS};
 use crate::rooms::ROOMS;
 use crate::sessions::{LIST, RENAME, REVOKE, has_no_leases, session_ids};
@@ -59,6 +62,11 @@ fn full_scan(plan: &str) -> Option<&str> {
         "conversation_tags",
         "room_tags",
         "templates",
+        "reactions",
+        "stars",
+        "hidden_messages",
+        "polls",
+        "poll_votes",
     ];
     plan.lines().find(|line| {
         let line = line.trim();
@@ -315,10 +323,16 @@ async fn views(app: &App, ann: &Person, bob: &Person, room: &Room) {
     let everything = json!({
         "kinds": ["GROUP", "DIRECT"], "unread": false, "muted": false, "pinned": false, "tag": "none", "query": "some words",
     });
-    for filter in [json!(null), json!({ "hidden": true, "pinned": true }), json!({ "unread": true }), everything] {
+    for filter in [
+        json!(null),
+        json!({ "hidden": true, "pinned": true }),
+        json!({ "unread": true }),
+        everything,
+    ] {
         ann.lists(filter).await;
     }
-    let query = "{ viewer { unreadConversationCount pinnedConversations { id } conversations { nodes {
+    let query =
+        "{ viewer { unreadConversationCount pinnedConversations { id } conversations { nodes {
         isPinned unreadMentionCount tags memberCount viewerMembership { role } lastMessage { text }
     } } } }";
     ann.asks(query, json!({})).await;
@@ -332,8 +346,11 @@ async fn views(app: &App, ann: &Person, bob: &Person, room: &Room) {
     let input = json!({ "kind": "ROOM", "memberIds": [], "title": "Two words", "tags": ["plans"] });
     let public = ann.makes(input).await;
     bob.asks(one, json!({ "id": public.id })).await;
-    bob.asks("{ conversation(slug: \"two-words\") { members { nodes { readSeq } } } roomTags { tag } }", json!({}))
-        .await;
+    bob.asks(
+        "{ conversation(slug: \"two-words\") { members { nodes { readSeq } } } roomTags { tag } }",
+        json!({}),
+    )
+    .await;
     for narrow in [
         json!({}),
         json!({ "query": "two" }),
@@ -368,8 +385,63 @@ async fn views(app: &App, ann: &Person, bob: &Person, room: &Room) {
     ann.asks(node, json!({ "id": saved })).await;
     let like = json!({ "kind": "GROUP", "memberIds": [], "templateId": saved });
     ann.makes(like).await;
-    ann.asks(templates::DELETE, json!({ "input": { "templateId": saved } }))
-        .await;
+    ann.asks(
+        templates::DELETE,
+        json!({ "input": { "templateId": saved } }),
+    )
+    .await;
+}
+
+/// What people do to messages, and what becomes of that with a message.
+async fn marks([ann, bob]: [&Person; 2], room: &Room) {
+    let mut both = Vec::new();
+    for _ in 0..2 {
+        let asked = ann.asks_poll(room, poll(&["a", "b"])).await;
+        for person in [ann, bob] {
+            person.reacts(&asked, "👍").await;
+            person.votes(&asked, &[1]).await;
+        }
+        bob.unreacts(&asked, "👍").await;
+        bob.votes(&asked, &[2]).await;
+        bob.pins(&asked).await;
+        bob.asks(marked::STAR, marked::of(&asked)).await;
+        both.push(asked);
+    }
+    let page = json!({ "id": both[0].id, "first": 1 });
+    for query in [reactions::WHO, polls::WHO] {
+        bob.asks(query, page.clone()).await;
+    }
+    let mut pages = Vec::new();
+    for (query, mut variables) in [
+        (marked::PINNED, json!({ "id": room.id })),
+        (marked::STARRED, json!({ "conversation": null })),
+        (marked::STARRED, json!({ "conversation": room.id })),
+    ] {
+        variables["first"] = json!(1);
+        let found = bob.asks(query, variables.clone()).await.to_string();
+        let (_, cursor) = found.split_once("\"endCursor\":\"").expect("a page");
+        let cursor = cursor.split('"').next().expect("a cursor").to_owned();
+        variables["after"] = json!(cursor);
+        pages.push((query, variables.clone()));
+        variables["last"] = variables["first"].take();
+        variables["before"] = variables["after"].take();
+        pages.push((query, variables));
+    }
+    for (query, variables) in pages {
+        bob.asks(query, variables).await;
+    }
+    let query = "query($id: ID!) { conversation(id: $id) { messages(last: 5) { nodes {
+        reactions { emoji count viewerReacted users(first: 2) { nodes { id } } }
+        pinnedAt pinnedBy { id } isStarred isHidden
+        poll { viewerVotes options { count voters(first: 2) { nodes { id } } } }
+    } } } }";
+    bob.asks(query, json!({ "id": room.id })).await;
+    let one = marked::of(&both[0]);
+    bob.asks(marked::UNPIN, one.clone()).await;
+    bob.asks(marked::UNSTAR, one.clone()).await;
+    bob.asks(marked::HIDE, one.clone()).await;
+    ann.asks(polls::CLOSE, one).await;
+    ann.deletes(&both[1]).await;
 }
 
 /// Enough that some must go together.
@@ -405,6 +477,7 @@ on_both! {
         ann.makes(json!({ "kind": "ROOM", "memberIds": [], "slug": "plans" })).await;
         bob.asks(JOIN_ROOM, json!({ "input": { "slug": "plans" } })).await;
         sends_at_once(&ann).await;
+        marks([&ann, &bob], &other).await;
         // Pages: one conversation, the viewer's list, members, unread, from both ends.
         let query = "query($id: ID!) {
             conversation(id: $id) {

@@ -124,7 +124,10 @@ impl Local {
                     .get(&id)
                     .inspect(|watched| watched.offer(presence));
             }
-            UserNotice::Calls | UserNotice::Requests | UserNotice::States => {
+            UserNotice::Calls
+            | UserNotice::Requests
+            | UserNotice::States
+            | UserNotice::Starred(..) => {
                 self.users.get(&id).inspect(|hub| hub.tell(notice));
             }
             UserNotice::Settings => {

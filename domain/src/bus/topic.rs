@@ -1,7 +1,7 @@
 //! What nodes tell each other, and under which address. All of it may be lost, late or
 //! doubled: whoever hears it compares with what is known, or reads the database.
 
-use backchannel_entities::{ConversationId, SessionId, Timestamp, UserId};
+use backchannel_entities::{ConversationId, MessageId, SessionId, Timestamp, UserId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -71,6 +71,8 @@ pub(crate) enum UserNotice {
     Requests,
     /// The user has made something of a conversation.
     States,
+    /// The user has given this message a star, or taken it back.
+    Starred(MessageId, bool),
 }
 
 /// A message from another node, or from this one by way of Redis.

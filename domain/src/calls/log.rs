@@ -182,7 +182,8 @@ pub async fn signals(cx: &Cx) -> Result<impl Stream<Item = Signal> + Send + use<
                         | UserNotice::Presence(_)
                         | UserNotice::Settings
                         | UserNotice::Requests
-                        | UserNotice::States,
+                        | UserNotice::States
+                        | UserNotice::Starred(..),
                     ) => {}
                     Err(RecvError::Closed) => return,
                 }

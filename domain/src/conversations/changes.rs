@@ -53,7 +53,8 @@ pub async fn changes(cx: &Cx) -> Result<impl Stream<Item = Arc<State>> + Send + 
                     | UserNotice::Presence(_)
                     | UserNotice::Settings
                     | UserNotice::Calls
-                    | UserNotice::Requests,
+                    | UserNotice::Requests
+                    | UserNotice::Starred(..),
                 ) => {}
                 Err(RecvError::Closed) => return,
             }
@@ -114,7 +115,9 @@ impl Reading {
             .await?;
         states.reverse();
         self.seen = snapshot;
-        let read = states.iter().map(|state| (state.row.conversation_id, state.row.stamp));
+        let read = states
+            .iter()
+            .map(|state| (state.row.conversation_id, state.row.stamp));
         let before = std::mem::replace(&mut self.told, read.collect());
         let states = states.into_iter();
         Ok(states

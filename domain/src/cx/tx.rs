@@ -35,7 +35,7 @@ pub(crate) struct Tx {
 }
 
 impl Tx {
-    /// Opens one. `Cx::write` is the caller; besides it, sends that commit together.
+    /// Opens one. `Cx::write` is the caller; besides it, sends that commit together, and tallies.
     pub(crate) async fn begin(handles: &Handles) -> Result<Self> {
         Ok(Self {
             db: handles.db.begin().await?,

@@ -391,6 +391,7 @@ impl<'s> Batch<'s> {
             let digest = self.sends[*first].digest.as_ref();
             return send.or_conflict(digest, Verdict::New(*message));
         }
+        send.new.is_in_time(self.now)?;
         let place = self.places.entry(id).or_insert(found.place);
         if place.last_seq >= limits::SEQ {
             return Err(Error::NotFound("conversation"));

@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use backchannel_entities::message_detail::Reactions;
-use backchannel_entities::{
-    MessageId, UserId, mention, message, message_detail, message_edit,
-};
+use backchannel_entities::{MessageId, UserId, mention, message, message_detail, message_edit};
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, IntoActiveModel as _,
@@ -17,10 +15,10 @@ use uuid::Uuid;
 
 use crate::cx::Tx;
 use crate::db::asked;
-use crate::{Cx, Error, Result, access};
+use crate::{Cx, Error, Result, access, polls, reactions, stars};
 
 use super::content::{self, TextEntity};
-use super::{Content, Message, MessageDetail, NewMessage};
+use super::{Content, Message, MessageDetail, MessageKind, NewMessage};
 
 /// The details of messages that the actor sees, by the messages' ids; others, and those that have
 /// none, are left out.
@@ -103,6 +101,9 @@ pub(super) async fn insert(tx: &Tx, sent: &[(Arc<Message>, &NewMessage)]) -> Res
         rows.push(json!([id, place, message.seq, reply_to, root, content]));
         for user_id in mentioned_by(message, &more.content) {
             mentions.push(json!([place, key(user_id.0), message.seq]));
+        }
+        if let Some(ballot) = &more.ballot {
+            polls::insert(tx, message.id, ballot).await?;
         }
         if let Some(root_id) = more.root_id {
             add_reply(tx, root_id, message).await?;
@@ -200,6 +201,7 @@ async fn forget_mentions(tx: &Tx, message: &Message) -> Result<()> {
 
 /// Erases what a deleted message had besides its text, but for what others have said to it.
 pub(crate) async fn erase(tx: &Tx, message: &Message) -> Result<()> {
+    stars::clear(tx, message.id).await?;
     message_edit::Entity::delete_many()
         .filter(message_edit::Column::MessageId.eq(message.id))
         .exec(&tx.db)
@@ -208,6 +210,10 @@ pub(crate) async fn erase(tx: &Tx, message: &Message) -> Result<()> {
         return Ok(());
     }
     forget_mentions(tx, message).await?;
+    reactions::clear(tx, message.id).await?;
+    if message.kind == MessageKind::Poll {
+        polls::clear(tx, message.id).await?;
+    }
     let Some(known) = message_detail::Entity::find_by_id(message.id)
         .one(&tx.db)
         .await?

@@ -11,7 +11,7 @@ use sea_orm::{
     QueryOrder, QuerySelect, Set,
 };
 
-use crate::access::{self, Membership};
+use crate::access::{self, Membership, Times};
 use crate::bots::Scope;
 use crate::cx::Tx;
 use crate::db::page_of_each;
@@ -22,7 +22,7 @@ use crate::users::User;
 use crate::{Cx, Error, Result, limits};
 
 use super::content::{self, TextEntity};
-use super::{Content, Message, details};
+use super::{Content, Message, MessageKind, details};
 
 pub use backchannel_entities::message_edit::Model as MessageEdit;
 
@@ -34,8 +34,8 @@ const EDITS_KEPT: u64 = 50;
 ///
 /// # Errors
 /// [`Error::NotFound`] when the message does not exist for the actor; [`Error::Forbidden`]
-/// to anyone but the sender, and where one of two blocks the other; [`Error::Conflict`] for a deleted
-/// message;
+/// to anyone but the sender, when the time for it is over, and where one of two blocks the other;
+/// [`Error::Conflict`] for a deleted message, and for a poll;
 /// [`Error::BadInput`] for a text that is not acceptable; [`Error::RateLimited`] when the actor has sent
 /// or edited too many.
 pub async fn edit(
@@ -51,14 +51,8 @@ pub async fn edit(
     cx.write_in(Scope::Messages, move |tx| {
         Box::pin(async move {
             let (membership, message) = lock(tx, actor.id, id).await?;
-            membership.may_edit(message.sender_id)?;
-            if message.deleted_at.is_some() {
-                let message = "a deleted message cannot be edited";
-                return Err(Error::Conflict {
-                    field: None,
-                    message,
-                });
-            }
+            membership.may_edit(message.sender_id, times(tx, &message))?;
+            can_be_edited(&message)?;
             if content::mentioned(&entities).contains(&EVERYONE) {
                 membership.may_mention_everyone()?;
             }
@@ -72,18 +66,18 @@ pub async fn edit(
     .await
 }
 
-/// Deletes a message for everyone: the text is erased, a tombstone stays. Deleting it again
-/// is no change.
+/// Deletes a message for everyone: the text is erased, a tombstone stays. What others have done to it,
+/// like reacting, goes with it. Deleting it again is no change.
 ///
 /// # Errors
 /// [`Error::NotFound`] when the message does not exist for the actor; [`Error::Forbidden`]
-/// to one who may not delete it.
+/// to one who may not delete it, or not any more.
 pub async fn delete(cx: &Cx, id: MessageId) -> Result<Arc<Message>> {
     let actor = Arc::clone(&cx.signed_in()?.user);
     cx.write_in(Scope::Messages, move |tx| {
         Box::pin(async move {
             let (membership, message) = lock(tx, actor.id, id).await?;
-            membership.may_delete(message.sender_id)?;
+            membership.may_delete(message.sender_id, times(tx, &message))?;
             if message.deleted_at.is_some() {
                 return Ok(Arc::new(message));
             }
@@ -93,9 +87,32 @@ pub async fn delete(cx: &Cx, id: MessageId) -> Result<Arc<Message>> {
     .await
 }
 
+fn times(tx: &Tx, message: &Message) -> Times {
+    Times {
+        sent_at: message.created_at,
+        now: tx.now(),
+    }
+}
+
+fn can_be_edited(message: &Message) -> Result<()> {
+    let refused = |message| {
+        Err(Error::Conflict {
+            field: None,
+            message,
+        })
+    };
+    if message.deleted_at.is_some() {
+        return refused("a deleted message cannot be edited");
+    }
+    if message.kind == MessageKind::Poll {
+        return refused("a poll cannot be edited: some may have answered it");
+    }
+    Ok(())
+}
+
 /// Finds a message and locks its conversation. To one who is no member of that, the message
 /// does not exist.
-async fn lock(tx: &Tx, user_id: UserId, id: MessageId) -> Result<(Membership, Message)> {
+pub(crate) async fn lock(tx: &Tx, user_id: UserId, id: MessageId) -> Result<(Membership, Message)> {
     let find = || message::Entity::find_by_id(id).one(&tx.db);
     let unknown = Error::NotFound("message");
     let Some(message) = find().await? else {

@@ -8,8 +8,10 @@ pub mod content;
 pub mod details;
 mod editing;
 mod forwarding;
+pub mod hiding;
 mod new;
 mod pages;
+pub mod pins;
 mod queue;
 mod statements;
 pub mod threads;
@@ -32,6 +34,7 @@ use crate::{Cx, Result, access};
 
 use self::batch::Outgoing;
 
+pub(crate) use self::editing::lock;
 pub use self::editing::{MessageEdit, delete, edit, pages_of_edits};
 pub use self::forwarding::forward;
 pub use self::new::{Kind as NewMessageKind, NewMessage, Parts};

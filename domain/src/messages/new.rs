@@ -1,8 +1,9 @@
 //! Messages to send: what a client gives, checked.
 
-use backchannel_entities::{ConversationId, MessageId, UserId};
+use backchannel_entities::{ConversationId, MessageId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
+use crate::polls::Ballot;
 use crate::{Cx, Error, Result, limits};
 
 use super::content::{self, Body, TextEntity};
@@ -32,6 +33,9 @@ pub(crate) struct More {
     /// The message it is made of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) source_id: Option<MessageId>,
+    /// What it asks, if its text is a question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) ballot: Option<Ballot>,
 }
 
 /// The kinds of messages that users send.
@@ -53,6 +57,8 @@ pub enum Kind {
     Call,
     /// A place.
     Location,
+    /// A question with options.
+    Poll,
 }
 
 impl From<Kind> for MessageKind {
@@ -65,6 +71,7 @@ impl From<Kind> for MessageKind {
             Kind::Video => Self::Video,
             Kind::Call => Self::Call,
             Kind::Location => Self::Location,
+            Kind::Poll => Self::Poll,
         }
     }
 }
@@ -123,6 +130,40 @@ impl NewMessage {
         })
     }
 
+    /// A question.
+    pub(crate) fn asking(
+        conversation_id: ConversationId,
+        question: String,
+        ballot: Ballot,
+        client_message_id: Option<String>,
+    ) -> Result<Self> {
+        let asked = Self::parse(
+            conversation_id,
+            Some(question),
+            client_message_id,
+            Parts::default(),
+        )?;
+        let more = More {
+            kind: Kind::Poll,
+            ballot: Some(ballot),
+            ..More::formatted(Vec::new())
+        };
+        Ok(Self {
+            more: Some(Box::new(more)),
+            ..asked
+        })
+    }
+
+    /// Whether it is not too late to send it.
+    pub(super) fn is_in_time(&self, now: Timestamp) -> Result<()> {
+        let ballot = self.more.as_deref().and_then(|more| more.ballot.as_ref());
+        let closes_at = ballot.and_then(|ballot| ballot.closes_at);
+        if closes_at.is_some_and(|at| at <= now) {
+            return Err(Error::bad_input("closesAt", "must be in the future"));
+        }
+        Ok(())
+    }
+
     /// A message made of another one, which the actor sees.
     pub(super) fn forwarding(
         conversation_id: ConversationId,
@@ -149,6 +190,7 @@ impl NewMessage {
             reply_to_id: None,
             root_id: None,
             source_id: Some(source.id),
+            ballot: None,
         };
         Ok(Self {
             conversation_id,
@@ -262,6 +304,7 @@ impl More {
             reply_to_id: parts.reply_to_id,
             root_id: parts.thread_id,
             source_id: None,
+            ballot: None,
         })
     }
 
@@ -276,6 +319,7 @@ impl More {
             reply_to_id: None,
             root_id: None,
             source_id: None,
+            ballot: None,
         }
     }
 

@@ -87,7 +87,7 @@ u."is_selective", u."shows_avatar""#;
 /// one, which is by far the most common: its statement does without a list.
 fn statement(
     backend: DbBackend,
-    actor: UserId,
+    viewer: UserId,
     ids: &[ConversationId],
     request: &PageRequest<i64>,
 ) -> Statement {
@@ -95,7 +95,7 @@ fn statement(
         End::Start => ("ASC", "<=", i64::MAX),
         End::Finish => ("DESC", ">=", 0),
     };
-    let mut values: Vec<Value> = vec![request.rows().into(), actor.into()];
+    let mut values: Vec<Value> = vec![request.rows().into(), viewer.into()];
     let mut bounds = String::new();
     for (bound, seq) in [(">", request.after), ("<", request.before)] {
         if let Some(seq) = seq {
@@ -104,6 +104,7 @@ fn statement(
         }
     }
     let list = values.len() + 1;
+    bounds += &is_shown(ids, list);
     // Of the conversation that `id` stands for, what the actor sees.
     let within = |id: &str| {
         let hidden = access::hidden_upto(id, "$2");
@@ -147,8 +148,23 @@ ORDER BY m."conversation_id", m."seq" {order}"#
     Statement::from_sql_and_values(backend, sql, values)
 }
 
-/// A page of the messages of each conversation, as far as the actor sees them, oldest first, with
-/// their senders; positions are seqs.
+/// That the viewer does not hide the message. Of one conversation, which is the value of this number, all
+/// that is hidden is looked up at once, which mostly is nothing.
+fn is_shown(ids: &[ConversationId], list: usize) -> String {
+    let hidden = r#"FROM "hidden_messages" h WHERE h."user_id" = $2"#;
+    if let [_] = ids {
+        format!(
+            r#" AND m."seq" NOT IN (SELECT h."seq" {hidden} AND h."conversation_id" = ${list})"#
+        )
+    } else {
+        format!(
+            r#" AND NOT EXISTS (SELECT 1 {hidden} AND h."conversation_id" = m."conversation_id" AND h."seq" = m."seq")"#
+        )
+    }
+}
+
+/// A page of the messages of each conversation, as far as the actor sees them and has not hidden them,
+/// oldest first, with their senders; positions are seqs.
 ///
 /// # Errors
 /// [`crate::Error::Unauthenticated`] when nobody is signed in.
@@ -157,12 +173,12 @@ pub async fn pages(
     ids: &[ConversationId],
     request: &PageRequest<i64>,
 ) -> Result<HashMap<ConversationId, MessagePage>> {
-    let actor = cx.signed_in()?.user.id;
+    let viewer = cx.signed_in()?.user.id;
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
     let db = cx.read();
-    let statement = statement(db.get_database_backend(), actor, ids, request);
+    let statement = statement(db.get_database_backend(), viewer, ids, request);
     let rows = Sent::find_by_statement(statement).all(db).await?;
     let pages = request.pages(rows, |sent| sent.message.conversation_id);
     let mut pages: HashMap<_, _> = pages

@@ -19,7 +19,7 @@ use crate::db::{in_list, page_of_each};
 use crate::page::{End, Page, PageRequest};
 use crate::{Cx, Error, Result};
 
-use super::{Message, find_many};
+use super::{Message, find_many, hiding};
 
 pub use backchannel_entities::thread_read::Model as ThreadRead;
 
@@ -30,8 +30,9 @@ struct Reply {
     message: Message,
 }
 
-/// A page of the replies in the thread of each message, oldest first; positions are seqs. The caller has
-/// found the messages through the actor's own memberships.
+/// A page of the replies in the thread of each message, oldest first; positions are seqs. Those
+/// that the actor hides are left out. The caller has found the messages through the actor's own
+/// memberships.
 ///
 /// # Errors
 /// [`Error::Unauthenticated`] when nobody is signed in.
@@ -40,13 +41,14 @@ pub async fn pages(
     roots: &[MessageId],
     request: &PageRequest<i64>,
 ) -> Result<HashMap<MessageId, Page<Arc<Message>>>> {
-    let actor = cx.signed_in()?.user.id;
+    let viewer = cx.signed_in()?.user.id;
     let order = match request.end {
         End::Start => Order::Asc,
         End::Finish => Order::Desc,
     };
     let page_of_one = |root_id: MessageId| {
         use message_detail::Column::{MessageId, RootId, Seq};
+        let id = Expr::col((message::Entity, message::Column::Id));
         let of_detail = message::Entity::belongs_to(message_detail::Entity)
             .from(message::Column::Id)
             .to(MessageId);
@@ -54,7 +56,8 @@ pub async fn pages(
             .column_as(RootId, "root_id")
             .join(JoinType::InnerJoin, of_detail.into())
             .filter(RootId.eq(root_id))
-            .filter(access::sees_message(actor));
+            .filter(access::sees_message(viewer))
+            .filter(hiding::is_shown(viewer, id));
         if let Some(after) = request.after {
             select = select.filter(Seq.gt(after));
         }

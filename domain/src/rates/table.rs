@@ -8,7 +8,7 @@ use std::time::Duration;
 pub(crate) enum Action {
     /// Anything that is asked.
     Request,
-    /// A message, or another text for one.
+    /// A message, or something that is done to one.
     Send,
     /// A password that is checked, or a session that is renewed.
     SignIn,

@@ -83,7 +83,8 @@ pub async fn advances(
                         | UserNotice::Presence(_)
                         | UserNotice::Calls
                         | UserNotice::Requests
-                        | UserNotice::States,
+                        | UserNotice::States
+                        | UserNotice::Starred(..),
                     ) => {}
                     Err(RecvError::Closed) => return,
                 },

@@ -55,7 +55,8 @@ pub async fn changes(cx: &Cx) -> Result<impl Stream<Item = Arc<ChatRequest>> + S
                         | UserNotice::Presence(_)
                         | UserNotice::Settings
                         | UserNotice::Calls
-                        | UserNotice::States,
+                        | UserNotice::States
+                        | UserNotice::Starred(..),
                     ) => {}
                     Err(RecvError::Closed) => return,
                 }

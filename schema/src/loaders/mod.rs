@@ -5,13 +5,15 @@
 //! made when first used: an idle stream keeps none.
 //!
 //! 1. [`gathering`] brings together what is asked for at the same time.
-//! 2. [`sources`] says how each relation is fetched.
+//! 2. [`sources`] and [`tallies`] say how each relation is fetched.
 //! 3. Most relations are the same for whoever looks. Where one is not, the loaders remember it: the
 //!    answer is nobody else's ([`Loaders::are_for_all`]).
 
 mod gathering;
 mod sources;
+mod tallies;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,12 +21,16 @@ use backchannel_domain::calls::Call;
 use backchannel_domain::conversations::Conversation;
 use backchannel_domain::conversations::states::State;
 use backchannel_domain::members::{JoinPosition, Member};
+use backchannel_domain::messages::pins::{Pin, PinPosition};
 use backchannel_domain::messages::threads::{ReaderPosition, ThreadRead, ThreadStanding};
 use backchannel_domain::messages::{Message, MessageDetail, MessageEdit, MessagePage};
 use backchannel_domain::page::{Page, PageRequest};
+use backchannel_domain::polls::{OptionKey, Poll};
 use backchannel_domain::presence::Presence;
+use backchannel_domain::reactions::ReactionKey;
 use backchannel_domain::requests::ChatRequest;
 use backchannel_domain::sessions::Session;
+use backchannel_domain::tallies::TallyPosition;
 use backchannel_domain::templates::Template;
 use backchannel_domain::users::User;
 use backchannel_domain::{
@@ -38,6 +44,9 @@ use self::sources::{
     MemberCounts, MemberPages, Members, MentionCounts, MessagePages, Messages, Presences,
     SeenByCounts, SeenByPages, Sessions, ShownReads, States, Tags, Templates, ThreadPages,
     ThreadReaderPages, ThreadStandings, Ties, UnreadCounts, Users,
+};
+use self::tallies::{
+    OwnHidden, OwnReactions, OwnStars, OwnVotes, Pins, Polls, ReactionPages, VoterPages,
 };
 
 /// The loaders of a scope.
@@ -64,6 +73,14 @@ pub(crate) struct Loaders {
     thread_standings: Lazy<ThreadStandings>,
     thread_reader_pages: Lazy<ThreadReaderPages>,
     edit_pages: Lazy<EditPages>,
+    own_reactions: Lazy<OwnReactions>,
+    reaction_pages: Lazy<ReactionPages>,
+    pin_pages: Lazy<Pins>,
+    own_stars: Lazy<OwnStars>,
+    own_hidden: Lazy<OwnHidden>,
+    polls: Lazy<Polls>,
+    own_votes: Lazy<OwnVotes>,
+    voter_pages: Lazy<VoterPages>,
     calls: Lazy<Calls>,
     sessions: Lazy<Sessions>,
     chat_requests: Lazy<ChatRequests>,
@@ -98,6 +115,14 @@ impl Loaders {
             thread_standings: Lazy::default(),
             thread_reader_pages: Lazy::default(),
             edit_pages: Lazy::default(),
+            own_reactions: Lazy::default(),
+            reaction_pages: Lazy::default(),
+            pin_pages: Lazy::default(),
+            own_stars: Lazy::default(),
+            own_hidden: Lazy::default(),
+            polls: Lazy::default(),
+            own_votes: Lazy::default(),
+            voter_pages: Lazy::default(),
             calls: Lazy::default(),
             sessions: Lazy::default(),
             chat_requests: Lazy::default(),
@@ -335,6 +360,60 @@ impl Loaders {
         // One who has left meanwhile does not see them; others do.
         self.note(found.is_none());
         Ok(found)
+    }
+
+    /// What the actor has reacted to a message with.
+    pub(crate) async fn own_reactions(&self, id: MessageId) -> Result<Arc<HashSet<String>>> {
+        let own = self.own_reactions.load(&self.cx, id).await?;
+        Ok(own.unwrap_or_default())
+    }
+
+    pub(crate) async fn reaction_page(
+        &self,
+        key: ReactionKey,
+        request: PageRequest<TallyPosition>,
+    ) -> Result<Arc<Page<TallyPosition>>> {
+        let page = self.reaction_pages.load(&self.cx, (request, key)).await?;
+        Ok(page.unwrap_or_default())
+    }
+
+    pub(crate) async fn pin_page(
+        &self,
+        id: ConversationId,
+        request: PageRequest<PinPosition>,
+    ) -> Result<Arc<Page<Pin>>> {
+        let page = self.pin_pages.load(&self.cx, (request, id)).await?;
+        Ok(page.unwrap_or_default())
+    }
+
+    /// Whether a message has a star of the actor's.
+    pub(crate) async fn is_starred(&self, id: MessageId) -> Result<bool> {
+        Ok(self.own_stars.load(&self.cx, id).await?.is_some())
+    }
+
+    /// Whether the actor hides a message.
+    pub(crate) async fn is_hidden(&self, id: MessageId) -> Result<bool> {
+        Ok(self.own_hidden.load(&self.cx, id).await?.is_some())
+    }
+
+    /// The poll of a message, if there is one.
+    pub(crate) async fn poll(&self, id: MessageId) -> Result<Option<Arc<Poll>>> {
+        self.polls.load(&self.cx, id).await
+    }
+
+    /// The numbers of the options that the actor has chosen.
+    pub(crate) async fn own_votes(&self, id: MessageId) -> Result<Arc<Vec<i32>>> {
+        let own = self.own_votes.load(&self.cx, id).await?;
+        Ok(own.unwrap_or_default())
+    }
+
+    pub(crate) async fn voter_page(
+        &self,
+        key: OptionKey,
+        request: PageRequest<TallyPosition>,
+    ) -> Result<Arc<Page<TallyPosition>>> {
+        let page = self.voter_pages.load(&self.cx, (request, key)).await?;
+        Ok(page.unwrap_or_default())
     }
 
     /// A call of a conversation the actor is in.

@@ -292,7 +292,7 @@ impl Source for Calls {
 }
 
 /// What each page is of: one field of the document is one request.
-fn by_request<C: Eq + Hash, K: Copy>(
+pub(super) fn by_request<C: Eq + Hash, K: Copy>(
     keys: &[(PageRequest<C>, K)],
 ) -> HashMap<&PageRequest<C>, Vec<K>> {
     let mut ids: HashMap<_, Vec<_>> = HashMap::new();

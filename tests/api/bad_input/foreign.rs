@@ -5,8 +5,11 @@ use std::collections::BTreeSet;
 use crate::audit::LOG as AUDIT;
 use crate::bots::{CREATE_KEY, KEYS, REVOKE_KEY, makes_bot};
 use crate::contacts;
+use crate::marked;
+use crate::polls;
 use crate::presence::WATCH;
 use crate::profiles;
+use crate::reactions;
 use crate::reports::REPORT;
 use crate::requests::{self, ACCEPT, CANCEL, REQUEST};
 use crate::scheduled::{self, SCHEDULE};
@@ -402,6 +405,34 @@ fn probes(scene: &Scene, own: &Room, first: &Sent) -> Vec<Probe> {
     let like = input(json!({ "kind": "GROUP", "memberIds": [], "templateId": "$" }));
     let of = "CreateConversationInput.templateId";
     probes.push(probe(of, "tpl_", CREATE, like));
+    for (of, query) in [
+        ("PinMessageInput.messageId", marked::PIN),
+        ("UnpinMessageInput.messageId", marked::UNPIN),
+        ("StarMessageInput.messageId", marked::STAR),
+        ("UnstarMessageInput.messageId", marked::UNSTAR),
+        ("HideMessageInput.messageId", marked::HIDE),
+        ("ClosePollInput.messageId", polls::CLOSE),
+    ] {
+        probes.push(probe(of, "msg_", query, input(json!({ "messageId": "$" }))));
+    }
+    for (of, query) in [
+        ("AddReactionInput.messageId", reactions::ADD),
+        ("RemoveReactionInput.messageId", reactions::REMOVE),
+    ] {
+        let variables = input(json!({ "messageId": "$", "emoji": "👍" }));
+        probes.push(probe(of, "msg_", query, variables));
+    }
+    for options in [json!([]), json!([1]), json!([0])] {
+        let variables = input(json!({ "messageId": "$", "options": options }));
+        let of = "VotePollInput.messageId";
+        probes.push(probe(of, "msg_", polls::VOTE, variables));
+    }
+    let asked = json!({ "conversationId": "$", "question": "hi", "options": ["a", "b"] });
+    let of = "CreatePollInput.conversationId";
+    probes.push(probe(of, "cnv_", polls::ASK, input(asked)));
+    let of = "Viewer.starredMessages.conversationId";
+    let starred = json!({ "conversation": "$" });
+    probes.push(probe(of, "cnv_", marked::STARRED, starred));
     for kind in ["cnv_", "msg_", "cll_", "ses_", "key_", "req_", "tpl_"] {
         probes.push(probe("Query.node.id", kind, NODE, json!({ "id": "$" })));
         probes.push(probe(

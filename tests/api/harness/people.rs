@@ -30,7 +30,7 @@ pub(crate) const EVENTS: &str = "subscription($id: ID!, $after: Int) {
         ... on PollChanged { message { ...Message } }
     }
 }
-fragment Message on Message { id seq text sender { id } clientMessageId createdAt editedAt deletedAt }";
+fragment Message on Message { id seq text sender { id } clientMessageId createdAt editedAt deletedAt reactions { emoji count } pinnedAt poll { isClosed voterCount options { number count } } }";
 
 /// What a stream of everything selects: of each event the same.
 pub(crate) fn viewer_events() -> String {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
+use crate::polls::poll;
 
 /// What a client keeps of a conversation.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -12,8 +13,20 @@ struct Kept {
     details: Value,
     /// Roles by user.
     members: BTreeMap<String, String>,
-    /// By seq: id, text, edited or not, deleted or not.
-    messages: BTreeMap<i64, (String, Value, bool, bool)>,
+    /// By seq.
+    messages: BTreeMap<i64, KeptMessage>,
+}
+
+/// What a client keeps of a message.
+#[derive(Clone, Debug, PartialEq)]
+struct KeptMessage {
+    id: String,
+    text: Value,
+    is_edited: bool,
+    is_deleted: bool,
+    is_pinned: bool,
+    reactions: Value,
+    poll: Value,
 }
 
 /// What a client keeps.
@@ -27,7 +40,8 @@ struct Snapshot {
 const CONVERSATION: &str = "fragment Kept on Conversation {
     id lastSeq title description avatarUrl
     members(first: 20) { nodes { role user { id } } }
-    messages(last: 50) { nodes { id seq text editedAt deletedAt } }
+    messages(last: 20) { nodes { id seq text editedAt deletedAt pinnedAt
+        reactions { emoji count } poll { isClosed voterCount options { number count } } } }
 }";
 
 impl Snapshot {
@@ -86,7 +100,13 @@ impl Snapshot {
         assert_eq!(seq, kept.last_seq + 1, "{event}");
         kept.last_seq = seq;
         match kind.as_str() {
-            "MessageSent" | "MessageEdited" | "MessageDeleted" => {
+            "MessageSent"
+            | "MessageEdited"
+            | "MessageDeleted"
+            | "MessageReactionsChanged"
+            | "MessagePinned"
+            | "MessageUnpinned"
+            | "PollChanged" => {
                 let message = &event["message"];
                 kept.messages.insert(
                     message["seq"].as_i64().expect("a number"),
@@ -131,14 +151,17 @@ impl Kept {
     }
 }
 
-fn message_of(message: &Value) -> (String, Value, bool, bool) {
+fn message_of(message: &Value) -> KeptMessage {
     let set = |field: &str| !message[field].is_null();
-    (
-        text(&message["id"]),
-        message["text"].clone(),
-        set("editedAt"),
-        set("deletedAt"),
-    )
+    KeptMessage {
+        id: text(&message["id"]),
+        text: message["text"].clone(),
+        is_edited: set("editedAt"),
+        is_deleted: set("deletedAt"),
+        is_pinned: set("pinnedAt"),
+        reactions: message["reactions"].clone(),
+        poll: message["poll"].clone(),
+    }
 }
 
 /// The kinds of events there are, from the schema.
@@ -149,6 +172,7 @@ fn kinds() -> BTreeSet<String> {
         .filter(|line| line.contains(" implements ConversationEvent"));
     kinds
         .map(|line| line.split(' ').nth(1).expect("a name").to_owned())
+        .filter(|kind| kind != "ConversationDeleted")
         .collect()
 }
 
@@ -173,6 +197,21 @@ on_both! {
         bob.edits(&sent, "hello!").await;
         snapshots.push(Snapshot::of(&bob).await);
         bob.deletes(&sent).await;
+        let asked = bob.asks_poll(&room, poll(&["a", "b"])).await;
+        for person in [&ann, &cleo] {
+            person.votes(&asked, &[2]).await;
+            person.reacts(&old, "👍").await;
+            person.pins(&asked).await;
+        }
+        bob.reacts(&asked, "🎉").await;
+        bob.pins(&old).await;
+        cleo.unpins(&asked).await;
+        cleo.unreacts(&old, "👍").await;
+        // With it goes what was done to it.
+        let gone = ann.sends(&room, "gone").await;
+        bob.reacts(&gone, "🎉").await;
+        bob.pins(&gone).await;
+        ann.deletes(&gone).await;
         bob.updates(&room, json!({ "title": "Another room", "description": "new" })).await;
         ann.updates(&left, json!({ "title": "Nearly left" })).await;
         ann.removes(&room, &cleo).await;
