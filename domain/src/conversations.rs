@@ -1,6 +1,9 @@
 //! Conversations: making, finding and listing them.
 
+mod deleting;
 mod direct;
+mod erasing;
+mod previews;
 mod updating;
 
 use std::collections::HashMap;
@@ -24,8 +27,11 @@ use crate::members::{self, Role};
 use crate::page::{End, Page, PageRequest};
 use crate::{Cx, Error, Result, blocks, limits, users};
 
+pub use self::deleting::delete;
 pub(crate) use self::direct::Pair;
-pub use self::updating::{ConversationChange, update};
+pub(crate) use self::erasing::keep_erasing;
+pub use self::previews::previews;
+pub use self::updating::{ConversationChange, SettingsChange, archive, restore, update};
 pub use backchannel_entities::conversation::{
     History, Kind as ConversationKind, Model as Conversation, Settings,
 };
@@ -224,6 +230,25 @@ pub async fn get_by_slug(cx: &Cx, slug: &str) -> Result<Conversation> {
         .filter(conversation::Column::Slug.eq(slug))
         .one(cx.read())
         .await?
+        .ok_or(Error::NotFound("conversation"))
+}
+
+/// A room by its slug, locked; whether the actor is in it is for the caller to know.
+pub(crate) async fn lock_room(tx: &Tx, slug: String) -> Result<Conversation> {
+    let room: Option<ConversationId> = conversation::Entity::find()
+        .select_only()
+        .column(conversation::Column::Id)
+        .filter(conversation::Column::Slug.eq(&slug))
+        .filter(conversation::Column::Kind.eq(ConversationKind::Room))
+        .into_tuple()
+        .one(&tx.db)
+        .await?;
+    let room = tx
+        .lock(room.ok_or(Error::NotFound("conversation"))?)
+        .await?;
+    // Deleted meanwhile, it has none.
+    Some(room)
+        .filter(|room| room.slug == Some(slug))
         .ok_or(Error::NotFound("conversation"))
 }
 

@@ -8,6 +8,7 @@
 
 pub mod audit_entry;
 pub mod audit_head;
+pub mod ban;
 pub mod block;
 pub mod call;
 pub mod call_party;
@@ -18,7 +19,11 @@ pub mod contact;
 pub mod conversation;
 pub mod conversation_event;
 pub mod delivery;
+pub mod erasure;
 pub mod ids;
+pub mod invitation;
+pub mod join_request;
+pub mod last_send;
 pub mod lease;
 pub mod legacy_user;
 pub mod member;
@@ -41,6 +46,7 @@ pub mod user;
 pub mod user_term;
 
 pub use ids::{
-    CallId, ChatRequestId, CodeId, ConversationId, MessageId, NodeId, ReportId, SessionId, UserId,
+    CallId, ChatRequestId, CodeId, ConversationId, InvitationId, JoinRequestId, MessageId, NodeId,
+    ReportId, SessionId, UserId,
 };
 pub use timestamp::Timestamp;

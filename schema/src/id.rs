@@ -5,7 +5,8 @@
 
 use async_graphql::ID;
 use backchannel_domain::{
-    CallId, ChatRequestId, CodeId, ConversationId, Error, MessageId, SessionId, UserId,
+    CallId, ChatRequestId, CodeId, ConversationId, Error, InvitationId, JoinRequestId, MessageId,
+    SessionId, UserId,
 };
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -28,6 +29,10 @@ pub(crate) enum GlobalId {
     ApiKey(ApiKeyId),
     /// A chat request.
     ChatRequest(ChatRequestId),
+    /// An invitation.
+    Invitation(InvitationId),
+    /// A request to join a conversation.
+    JoinRequest(JoinRequestId),
     /// A request for a code: a secret of whoever has made it, and no object.
     Code(CodeId),
 }
@@ -47,6 +52,8 @@ impl GlobalId {
             SessionId::PREFIX => Some(Self::Session(SessionId(key))),
             ApiKeyId::PREFIX => Some(Self::ApiKey(ApiKeyId(SessionId(key)))),
             ChatRequestId::PREFIX => Some(Self::ChatRequest(ChatRequestId(key))),
+            InvitationId::PREFIX => Some(Self::Invitation(InvitationId(key))),
+            JoinRequestId::PREFIX => Some(Self::JoinRequest(JoinRequestId(key))),
             CodeId::PREFIX => Some(Self::Code(CodeId(key))),
             _ => None,
         }
@@ -122,6 +129,8 @@ global!(MessageId, Message, "msg_", "message");
 global!(CallId, Call, "cll_", "call");
 global!(SessionId, Session, "ses_", "session");
 global!(ChatRequestId, ChatRequest, "req_", "chat request");
+global!(InvitationId, Invitation, "inv_", "invitation");
+global!(JoinRequestId, JoinRequest, "jrq_", "join request");
 global!(CodeId, Code, "cod_", "request for a code");
 
 /// An API key: the session that it is.

@@ -19,6 +19,7 @@
 
 mod answer;
 mod audit;
+mod bans;
 mod blocks;
 mod bots;
 mod calls;
@@ -35,6 +36,8 @@ mod edits;
 mod error;
 mod events;
 mod id;
+mod invitations;
+mod join_requests;
 mod json;
 mod loaders;
 mod members;
@@ -43,6 +46,7 @@ mod messages;
 mod node;
 mod plain;
 mod presence;
+mod previews;
 mod privacy;
 mod profiles;
 mod rates;
@@ -54,8 +58,10 @@ mod scalars;
 mod scheduled;
 mod scope;
 mod sessions;
+mod settings;
 mod sharing;
 mod streaming;
+mod system;
 mod threads;
 mod trusted;
 mod typing;
@@ -99,6 +105,7 @@ struct Query(
     viewer::ViewerQuery,
     node::NodeQuery,
     conversations::ConversationsQuery,
+    invitations::InvitationsQuery,
     calls::CallsQuery,
     audit::AuditQuery,
     users::UsersQuery,
@@ -111,6 +118,10 @@ struct Mutation(
     sessions::SessionsMutation,
     codes::CodesMutation,
     conversations::ConversationsMutation,
+    settings::SettingsMutation,
+    bans::BansMutation,
+    invitations::InvitationsMutation,
+    join_requests::JoinRequestsMutation,
     members::MembersMutation,
     messages::MessagesMutation,
     threads::ThreadsMutation,
@@ -139,6 +150,7 @@ struct Subscription(
     receipts::ReceiptsSubscription,
     typing::TypingSubscription,
     requests::RequestsSubscription,
+    join_requests::JoinRequestsSubscription,
 );
 
 type Root = Schema<Query, Mutation, Subscription>;

@@ -4,6 +4,7 @@ use backchannel_domain::{Plan, audit, operators};
 use serde_json::json;
 
 use crate::audit::LOG;
+use crate::bans::BANS;
 use crate::blocks::BLOCKED;
 use crate::bots::{KEYS, REVOKE_KEY, makes_bot};
 use crate::calls::{ANSWER, HANG_UP, HISTORY, ICE};
@@ -12,6 +13,8 @@ use crate::contacts;
 use crate::directory::FIND;
 use crate::harness::people::{JOIN_ROOM, PASSWORD, text};
 use crate::harness::{App, Person, on_both, until};
+use crate::invitations::{INVITATIONS, PREVIEW};
+use crate::join_requests::{APPROVE, OWN, WAITING, WITHDRAW};
 use crate::requests::{ACCEPT, CANCEL, DECLINE, LIST as REQUESTS};
 use crate::sessions::{LIST, RENAME, REVOKE, has_no_leases, session_ids};
 
@@ -44,6 +47,13 @@ fn full_scan(plan: &str) -> Option<&str> {
         "user_terms",
         "chat_requests",
         "reports",
+        "bans",
+        "invitations",
+        "join_requests",
+        "last_sends",
+        "erasures",
+        "message_details",
+        "mentions",
     ];
     plan.lines().find(|line| {
         let line = line.trim();
@@ -281,6 +291,68 @@ async fn requests([ann, bob, fay, gus]: [&Person; 4]) {
     bob.blocks(gus).await;
 }
 
+/// Bans, invitations and requests to join, with their lists; slow mode; what the system tells; a
+/// conversation from being archived to being erased.
+async fn governance(app: &App, [ann, bob, fay, gus]: [&Person; 4]) {
+    let input = json!({ "kind": "ROOM", "memberIds": [bob.id], "slug": "governed" });
+    let room = ann.makes(input).await;
+    ann.sets(
+        &room,
+        json!({ "joinsByRequest": true, "slowModeSeconds": 1 }),
+    )
+    .await;
+    bob.sends(&room, "slowly").await;
+    let made = ann.invites(&room, json!({ "asksFirst": true })).await;
+    ann.invites(&room, json!({})).await;
+    let mut waiting = ann.hears_of_joins(app, &room).await;
+    fay.asks(PREVIEW, json!({ "code": made.code })).await;
+    let asked = fay.accepts(&made.code).await["joinRequest"]["id"].clone();
+    assert_eq!(waiting.next().await, asked);
+    let other = gus.asks_to_join("governed").await["id"].clone();
+    assert_eq!(waiting.next().await, other);
+    gus.settles(WITHDRAW, &other).await;
+    gus.asks_to_join("governed").await;
+    for (query, path) in [
+        (BANS, "bans"),
+        (INVITATIONS, "invitations"),
+        (WAITING, "joinRequests"),
+    ] {
+        for one in [bob, gus] {
+            ann.bans(&room, one).await;
+            ann.unbans(&room, one).await;
+        }
+        ann.bans(&room, bob).await;
+        let page = ann.asks(query, json!({ "id": room.id, "first": 1 })).await;
+        let cursor = &page["conversation"][path]["pageInfo"]["endCursor"];
+        for narrow in [
+            json!({ "id": room.id, "first": 1, "after": cursor }),
+            json!({ "id": room.id, "last": 1, "before": cursor }),
+        ] {
+            ann.asks(query, narrow).await;
+        }
+    }
+    let page = fay.asks(OWN, json!({ "first": 1 })).await;
+    let cursor = &page["viewer"]["joinRequests"]["pageInfo"]["endCursor"];
+    fay.asks(OWN, json!({ "first": 1, "after": cursor })).await;
+    fay.asks(OWN, json!({ "last": 1, "before": cursor })).await;
+    ann.settles(APPROVE, &asked).await;
+    gus.accepts(&ann.invites(&room, json!({ "maxUses": 1 })).await.code)
+        .await;
+    let query = "query($id: ID!) { conversation(id: $id) { messages(system: true) { nodes { system { action user { id } } } } }
+        viewer { conversations { nodes { messages(last: 1, system: true) { nodes { id } } bans { nodes { reason } } } } } }";
+    // Not every conversation of hers shows its bans.
+    ann.request(query, json!({ "id": room.id })).await;
+    ann.archives(&room).await;
+    ann.restores(&room).await;
+    drop(waiting);
+    ann.deletes_conversation(&room).await;
+    app.advance(std::time::Duration::from_secs(61));
+    until("it is erased", || async {
+        app.runs_sql("SELECT count(*) FROM erasures").await == "0"
+    })
+    .await;
+}
+
 /// Enough that some must go together.
 async fn sends_at_once(ann: &Person) {
     let rooms =
@@ -398,6 +470,7 @@ on_both! {
         people(app, &ann, &bob, &eve).await;
         drop((watching, back));
         accounts(app, &ann).await;
+        governance(app, [&ann, &bob, &fay, &gus]).await;
         requests([&ann, &bob, &fay, &gus]).await;
         sessions(app, &ann).await;
         app.advance(std::time::Duration::from_hours(366 * 24));

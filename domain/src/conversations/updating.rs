@@ -1,19 +1,20 @@
-//! Changing what a conversation is called and looks like.
+//! Changing what a conversation is called and looks like, and how it is set; archiving it.
 
 use std::sync::Arc;
 
 use backchannel_entities::{ConversationId, conversation};
 use sea_orm::{ActiveModelTrait as _, Set};
 
-use crate::access::Membership;
+use crate::access::{self, Membership};
 use crate::bots::Scope;
 use crate::cx::Tx;
 use crate::event::{Event, EventKind};
+use crate::messages::pace;
 use crate::rates::{self, Action};
 use crate::users::User;
-use crate::{Cx, Result, limits};
+use crate::{Cx, Result, limits, retention};
 
-use super::Conversation;
+use super::{Conversation, History, Settings};
 
 /// What is to change: none leaves a thing as it is, none within takes it away.
 #[derive(Default)]
@@ -21,9 +22,65 @@ pub struct ConversationChange {
     title: Option<Option<String>>,
     description: Option<Option<String>>,
     avatar_url: Option<Option<String>>,
+    settings: Option<SettingsChange>,
+}
+
+/// What is to change of the settings: none leaves a thing as it is.
+#[derive(Clone, Copy, Default)]
+pub struct SettingsChange {
+    /// Whether plain members do not send.
+    pub only_admins_send: Option<bool>,
+    /// Whether plain members do not add others.
+    pub only_admins_add: Option<bool>,
+    /// How long a plain member waits between two messages.
+    pub slow_mode_seconds: Option<i32>,
+    /// Whether members may react to messages.
+    pub allows_reactions: Option<bool>,
+    /// What new members see of what was before them.
+    pub history: Option<History>,
+    /// Whether one asks to join.
+    pub joins_by_request: Option<bool>,
+    /// Whether members see what a message was before.
+    pub shows_edits: Option<bool>,
+    /// How long messages are kept; for ever if none within.
+    pub retention_seconds: Option<Option<i32>>,
+}
+
+impl SettingsChange {
+    fn applied_to(self, before: &Settings) -> Settings {
+        let seconds = self.slow_mode_seconds.and_then(|n| u32::try_from(n).ok());
+        let kept = self
+            .retention_seconds
+            .map(|kept| kept.and_then(|n| u32::try_from(n).ok()));
+        Settings {
+            only_admins_send: self.only_admins_send.unwrap_or(before.only_admins_send),
+            only_admins_add: self.only_admins_add.unwrap_or(before.only_admins_add),
+            slow_mode_seconds: seconds.unwrap_or(before.slow_mode_seconds),
+            allows_reactions: self.allows_reactions.unwrap_or(before.allows_reactions),
+            history: self.history.unwrap_or(before.history),
+            joins_by_request: self.joins_by_request.unwrap_or(before.joins_by_request),
+            shows_edits: self.shows_edits.unwrap_or(before.shows_edits),
+            retention_seconds: kept.unwrap_or(before.retention_seconds),
+        }
+    }
 }
 
 impl ConversationChange {
+    /// And this of the settings.
+    ///
+    /// # Errors
+    /// [`crate::Error::BadInput`] for times out of bounds.
+    pub fn with_settings(self, settings: Option<SettingsChange>) -> Result<Self> {
+        let given = settings.unwrap_or_default();
+        limits::seconds(
+            "slowModeSeconds",
+            given.slow_mode_seconds,
+            limits::SLOW_MODE_SECONDS,
+        )?;
+        let kept = given.retention_seconds.flatten();
+        limits::seconds("retentionSeconds", kept, limits::RETENTION_SECONDS)?;
+        Ok(Self { settings, ..self })
+    }
     /// Checks it.
     ///
     /// # Errors
@@ -41,13 +98,18 @@ impl ConversationChange {
             title: checked(title, &|title| limits::name("title", title))?,
             description: checked(description, &|text| limits::paragraph("description", text))?,
             avatar_url: checked(avatar_url, &|url| limits::web_url("avatarUrl", url))?,
+            settings: None,
         })
     }
 
     /// What the conversation is afterwards.
     fn applied_to(self, conversation: &Conversation) -> Conversation {
         let before = conversation.clone();
+        let settings = self
+            .settings
+            .map(|change| change.applied_to(&before.settings));
         Conversation {
+            settings: settings.unwrap_or(before.settings),
             title: self.title.unwrap_or(before.title),
             description: self.description.unwrap_or(before.description),
             avatar_url: self.avatar_url.unwrap_or(before.avatar_url),
@@ -73,10 +135,17 @@ pub async fn update(
         Box::pin(async move {
             let membership = Membership::lock(tx, actor.id, id).await?;
             membership.may_update()?;
+            if change.settings.is_some() {
+                membership.may_change_settings()?;
+            }
             let before = membership.conversation;
             let changed = change.applied_to(&before);
             if changed == before {
                 return Ok(before);
+            }
+            let kept = changed.settings.retention_seconds;
+            if kept != before.settings.retention_seconds {
+                retention::set(tx, id, kept).await?;
             }
             write(tx, actor, changed).await
         })
@@ -84,8 +153,60 @@ pub async fn update(
     .await
 }
 
+/// Archives a conversation: everything in it stays, and nothing is added until it is restored. One
+/// that is archived already is no change.
+///
+/// # Errors
+/// [`crate::Error::NotFound`] when the conversation does not exist for the actor; [`crate::Error::Forbidden`] to plain
+/// members, and in a direct conversation; [`crate::Error::RateLimited`] when the actor has changed too much.
+pub async fn archive(cx: &Cx, id: ConversationId) -> Result<Conversation> {
+    set_archived(cx, id, Archived::Yes).await
+}
+
+/// Lets a conversation go on that was archived. One that is not is no change.
+///
+/// # Errors
+/// As [`archive`].
+pub async fn restore(cx: &Cx, id: ConversationId) -> Result<Conversation> {
+    set_archived(cx, id, Archived::No).await
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Archived {
+    Yes,
+    No,
+}
+
+async fn set_archived(cx: &Cx, id: ConversationId, archived: Archived) -> Result<Conversation> {
+    let actor = Arc::clone(&cx.signed_in()?.user);
+    rates::count(cx, Action::Send)?;
+    cx.write_in(Scope::Conversations, move |tx| {
+        Box::pin(async move {
+            let membership = Membership::lock(tx, actor.id, id).await?;
+            membership.may_archive()?;
+            let before = membership.conversation;
+            if before.archived_at.is_some() == (archived == Archived::Yes) {
+                return Ok(before);
+            }
+            let archived_at = (archived == Archived::Yes).then(|| tx.now());
+            let changed = Conversation {
+                archived_at,
+                ..before
+            };
+            write(tx, actor, changed).await
+        })
+    })
+    .await
+}
+
 async fn write(tx: &mut Tx, actor: Arc<User>, changed: Conversation) -> Result<Conversation> {
+    if changed.settings.slow_mode_seconds == 0 {
+        pace::forget(tx, changed.id).await?;
+    }
     let row = conversation::ActiveModel {
+        is_guarded: Set(access::is_guarded(&changed)),
+        archived_at: Set(changed.archived_at),
+        settings: Set(changed.settings),
         id: Set(changed.id),
         title: Set(changed.title),
         description: Set(changed.description),

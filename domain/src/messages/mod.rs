@@ -9,6 +9,7 @@ pub mod details;
 mod editing;
 mod forwarding;
 mod new;
+pub(crate) mod pace;
 mod pages;
 mod queue;
 mod statements;
@@ -37,10 +38,12 @@ use self::batch::Outgoing;
 pub use self::editing::{MessageEdit, delete, edit, pages_of_edits};
 pub use self::forwarding::forward;
 pub use self::new::{Kind as NewMessageKind, NewMessage, Parts};
-pub use self::pages::{MessagePage, Sender, pages};
+pub use self::pages::{MessagePage, MessagesRequest, Of, Sender, pages};
 pub(crate) use self::queue::SendQueue;
 pub use backchannel_entities::message::{Kind as MessageKind, Model as Message};
-pub use backchannel_entities::message_detail::{Content, Model as MessageDetail};
+pub use backchannel_entities::message_detail::{
+    Content, Model as MessageDetail, SystemAction, SystemContent,
+};
 
 /// Sends a message; answers once it is durable. The same key of the same sender again, on
 /// any node, answers the first message and sends nothing.

@@ -15,11 +15,16 @@ mod sources;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use backchannel_domain::bans::{self, Ban, BanPosition};
 use backchannel_domain::calls::Call;
 use backchannel_domain::conversations::Conversation;
+use backchannel_domain::invitations::{self, Invitation, InvitationPosition};
+use backchannel_domain::join_requests::{self, JoinAskPosition, JoinRequest};
 use backchannel_domain::members::{JoinPosition, Member};
 use backchannel_domain::messages::threads::{ReaderPosition, ThreadRead, ThreadStanding};
-use backchannel_domain::messages::{Message, MessageDetail, MessageEdit, MessagePage};
+use backchannel_domain::messages::{
+    Message, MessageDetail, MessageEdit, MessagePage, MessagesRequest,
+};
 use backchannel_domain::page::{Page, PageRequest};
 use backchannel_domain::presence::Presence;
 use backchannel_domain::requests::ChatRequest;
@@ -31,9 +36,10 @@ use backchannel_domain::{
 
 use self::gathering::Lazy;
 use self::sources::{
-    Calls, ChatRequests, Conversations, DeliveredHere, Details, EditPages, MemberCounts,
-    MemberPages, Members, MessagePages, Messages, Presences, SeenByCounts, SeenByPages, Sessions,
-    ShownReads, ThreadPages, ThreadReaderPages, ThreadStandings, Ties, UnreadCounts, Users,
+    BanPages, Calls, ChatRequests, Conversations, DeliveredHere, Details, EditPages,
+    InvitationPages, JoinRequestPages, MemberCounts, MemberPages, Members, MessagePages, Messages,
+    Presences, Previews, SeenByCounts, SeenByPages, Sessions, ShownReads, ThreadPages,
+    ThreadReaderPages, ThreadStandings, Ties, UnreadCounts, Users,
 };
 
 /// The loaders of a scope.
@@ -60,6 +66,10 @@ pub(crate) struct Loaders {
     thread_standings: Lazy<ThreadStandings>,
     thread_reader_pages: Lazy<ThreadReaderPages>,
     edit_pages: Lazy<EditPages>,
+    previews: Lazy<Previews>,
+    ban_pages: Lazy<BanPages>,
+    invitation_pages: Lazy<InvitationPages>,
+    join_request_pages: Lazy<JoinRequestPages>,
     calls: Lazy<Calls>,
     sessions: Lazy<Sessions>,
     chat_requests: Lazy<ChatRequests>,
@@ -89,6 +99,10 @@ impl Loaders {
             thread_standings: Lazy::default(),
             thread_reader_pages: Lazy::default(),
             edit_pages: Lazy::default(),
+            previews: Lazy::default(),
+            ban_pages: Lazy::default(),
+            invitation_pages: Lazy::default(),
+            join_request_pages: Lazy::default(),
             calls: Lazy::default(),
             sessions: Lazy::default(),
             chat_requests: Lazy::default(),
@@ -225,7 +239,7 @@ impl Loaders {
     pub(crate) async fn message_page(
         &self,
         id: ConversationId,
-        request: PageRequest<i64>,
+        request: MessagesRequest,
     ) -> Result<Arc<MessagePage>> {
         let page = self.message_pages.load(&self.cx, (request, id)).await?;
         let page = page.unwrap_or_default();
@@ -284,6 +298,45 @@ impl Loaders {
         // One who has left meanwhile does not see them; others do.
         self.note(found.is_none());
         Ok(found)
+    }
+
+    /// A conversation as it looks to one who is not in it.
+    pub(crate) async fn preview(&self, id: ConversationId) -> Result<Arc<Conversation>> {
+        self.previews
+            .load(&self.cx, id)
+            .await?
+            .ok_or(Error::NotFound("conversation"))
+    }
+
+    /// Who is banned, for those who may see it.
+    pub(crate) async fn ban_page(
+        &self,
+        id: ConversationId,
+        request: PageRequest<BanPosition>,
+    ) -> Result<Arc<Page<Ban>>> {
+        let page = self.ban_pages.load(&self.cx, (request, id)).await?;
+        page.ok_or(bans::UNSEEN)
+    }
+
+    /// The invitations, for those who may make some.
+    pub(crate) async fn invitation_page(
+        &self,
+        id: ConversationId,
+        request: PageRequest<InvitationPosition>,
+    ) -> Result<Arc<Page<Invitation>>> {
+        let page = self.invitation_pages.load(&self.cx, (request, id)).await?;
+        page.ok_or(invitations::UNSEEN)
+    }
+
+    /// Who asks to join, for those who answer.
+    pub(crate) async fn join_request_page(
+        &self,
+        id: ConversationId,
+        request: PageRequest<JoinAskPosition>,
+    ) -> Result<Arc<Page<JoinRequest>>> {
+        let pages = &self.join_request_pages;
+        let page = pages.load(&self.cx, (request, id)).await?;
+        page.ok_or(join_requests::UNSEEN)
     }
 
     /// A call of a conversation the actor is in.

@@ -3,13 +3,17 @@
 use std::collections::BTreeSet;
 
 use crate::audit::LOG as AUDIT;
+use crate::bans::{BAN, UNBAN};
 use crate::bots::{CREATE_KEY, KEYS, REVOKE_KEY, makes_bot};
 use crate::contacts;
+use crate::invitations::{INVITE, REVOKE as REVOKE_INVITATION};
+use crate::join_requests::{APPROVE, DECLINE as DECLINE_JOIN, RECEIVED, WITHDRAW};
 use crate::presence::WATCH;
 use crate::profiles;
 use crate::reports::REPORT;
 use crate::requests::{self, ACCEPT, CANCEL, REQUEST};
 use crate::sessions::{RENAME, REVOKE, session_ids};
+use crate::settings::{ARCHIVE, DELETE_CONVERSATION, RESTORE};
 
 use super::*;
 use crate::blocks::{BLOCK, UNBLOCK};
@@ -50,6 +54,9 @@ on_both! {
             let request = ann.asks_for_chat(json!({ "userId": to.id })).await;
             requests.push(text(&request["id"]));
         }
+        // An invitation, and a request to join by it.
+        let invited = ann.invites(&public, json!({ "asksFirst": true })).await;
+        let joins = text(&cleo.accepts(&invited.code).await["joinRequest"]["id"]);
         let mut probed = BTreeSet::new();
         for Probe { of, kind, query, variables } in probes(&scene, &own) {
             probed.insert(of);
@@ -60,6 +67,8 @@ on_both! {
                 "ses_" => sessions.iter().collect(),
                 "key_" => vec![&key],
                 "req_" => requests.iter().collect(),
+                "inv_" => vec![&invited.id],
+                "jrq_" => vec![&joins],
                 // People are no secret; that they are not in the stranger's room is.
                 _ => vec![&ann.id, &bob.id, &bot.id],
             };
@@ -73,6 +82,8 @@ on_both! {
                 "BlockUserInput.userId",
                 "UnblockUserInput.userId",
                 "ReportInput.userId",
+                "BanMemberInput.userId",
+                "UnbanMemberInput.userId",
             ];
             if of_people.contains(&of) {
                 continue;
@@ -355,7 +366,53 @@ fn probes(scene: &Scene, own: &Room) -> Vec<Probe> {
         let variables = input(json!({ field: "$", "reason": "SPAM" }));
         probes.push(probe(of, kind, REPORT, variables));
     }
-    for kind in ["cnv_", "msg_", "cll_", "ses_", "key_", "req_"] {
+    for (of, query) in [
+        ("ArchiveConversationInput.conversationId", ARCHIVE),
+        ("RestoreConversationInput.conversationId", RESTORE),
+        (
+            "DeleteConversationInput.conversationId",
+            DELETE_CONVERSATION,
+        ),
+        ("CreateInvitationInput.conversationId", INVITE),
+    ] {
+        let variables = input(json!({ "conversationId": "$" }));
+        probes.push(probe(of, "cnv_", query, variables));
+    }
+    for (of, whom, query) in [
+        (
+            "BanMemberInput.conversationId",
+            "BanMemberInput.userId",
+            BAN,
+        ),
+        (
+            "UnbanMemberInput.conversationId",
+            "UnbanMemberInput.userId",
+            UNBAN,
+        ),
+    ] {
+        for user in [ann.as_str(), stranger] {
+            let variables = input(json!({ "conversationId": "$", "userId": user }));
+            probes.push(probe(of, "cnv_", query, variables));
+        }
+        let variables = input(json!({ "conversationId": own, "userId": "$" }));
+        probes.push(probe(whom, "usr_", query, variables));
+    }
+    let revoke = input(json!({ "invitationId": "$" }));
+    let of = "RevokeInvitationInput.invitationId";
+    probes.push(probe(of, "inv_", REVOKE_INVITATION, revoke));
+    for (of, query) in [
+        ("ApproveJoinRequestInput.requestId", APPROVE),
+        ("DeclineJoinRequestInput.requestId", DECLINE_JOIN),
+        ("WithdrawJoinRequestInput.requestId", WITHDRAW),
+    ] {
+        let variables = input(json!({ "requestId": "$" }));
+        probes.push(probe(of, "jrq_", query, variables));
+    }
+    let of = "Subscription.joinRequestReceived.conversationId";
+    probes.push(probe(of, "cnv_", RECEIVED, json!({ "id": "$" })));
+    for kind in [
+        "cnv_", "msg_", "cll_", "ses_", "key_", "req_", "inv_", "jrq_",
+    ] {
         probes.push(probe("Query.node.id", kind, NODE, json!({ "id": "$" })));
         probes.push(probe(
             "Query.nodes.ids",
