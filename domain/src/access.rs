@@ -2,6 +2,7 @@
 //! conversation; only this file makes one.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use backchannel_entities::{ConversationId, conversation, member, message};
 use sea_orm::sea_query::{Expr, ExprTrait as _, Func, Query, SelectStatement, SimpleExpr};
@@ -45,6 +46,25 @@ impl Membership {
             conversation,
             member,
         })
+    }
+
+    /// The actor's memberships of these conversations; others are left out.
+    pub(crate) async fn find_many(cx: &Cx, ids: &[ConversationId]) -> Result<Vec<Self>> {
+        let user_id = cx.signed_in()?.user.id;
+        let found = member::Entity::find()
+            .filter(member::Column::ConversationId.is_in(in_list(ids)))
+            .filter(member::Column::UserId.eq(user_id))
+            .filter(member::Column::LeftAt.is_null())
+            .find_also_related(conversation::Entity)
+            .all(cx.read())
+            .await?;
+        let membership = |(member, conversation): (Member, Option<Conversation>)| {
+            Some(Self {
+                conversation: conversation?,
+                member,
+            })
+        };
+        Ok(found.into_iter().filter_map(membership).collect())
     }
 
     /// Proves it for a stream that opens, together with others who come at the same time.
@@ -119,14 +139,97 @@ impl Membership {
 
     /// Whether the actor may add members.
     pub(crate) fn may_add_members(&self) -> Result<()> {
-        match self.conversation.kind {
-            ConversationKind::Direct => Err(Error::Forbidden(
-                "a direct conversation has exactly its two members",
+        takes_members(&self.conversation)?;
+        let only_admins = self.conversation.kind == ConversationKind::Channel
+            || self.conversation.settings.only_admins_add;
+        if only_admins && self.member.role == Role::Member {
+            return Err(Error::Forbidden("only owners and admins add members here"));
+        }
+        Ok(())
+    }
+
+    /// Whether the actor may invite others, who come in with `role`.
+    pub(crate) fn may_invite(&self, role: Role) -> Result<()> {
+        takes_members(&self.conversation)?;
+        let only_admins = self.conversation.kind != ConversationKind::Group
+            || self.conversation.settings.only_admins_add;
+        match (self.member.role, role) {
+            (_, Role::Owner) => Err(Error::Forbidden("nobody comes in as the owner")),
+            (Role::Admin | Role::Member, Role::Admin) => {
+                Err(Error::Forbidden("only the owner invites admins"))
+            }
+            (Role::Member, Role::Member) if only_admins => Err(Error::Forbidden(
+                "only owners and admins invite others here",
             )),
-            ConversationKind::Channel if self.member.role == Role::Member => Err(Error::Forbidden(
-                "only owners and admins add members to a channel",
+            (Role::Owner, Role::Admin) | (_, Role::Member) => Ok(()),
+        }
+    }
+
+    /// Whether the actor may take back what `inviter` has made.
+    pub(crate) fn may_revoke(&self, inviter: UserId) -> Result<()> {
+        if inviter == self.member.user_id {
+            return Ok(());
+        }
+        self.moderates("only owners and admins take back the invitations of others")
+    }
+
+    /// Whether the actor may see and answer requests to join.
+    pub(crate) fn may_answer_requests(&self) -> Result<()> {
+        self.moderates("only owners and admins see who asks to join")
+    }
+
+    /// Whether the actor may see who is banned.
+    pub(crate) fn may_see_bans(&self) -> Result<()> {
+        self.moderates("only owners and admins see who is banned")
+    }
+
+    /// Whether the actor may lift bans.
+    pub(crate) fn may_unban(&self) -> Result<()> {
+        self.moderates("only owners and admins lift bans")
+    }
+
+    /// Whether the actor may ban a user, who is this member if they are one.
+    pub(crate) fn may_ban(&self, target: Option<&Member>) -> Result<()> {
+        match target {
+            Some(target) => self.may_remove(target),
+            None => self.moderates("only owners and admins ban others"),
+        }
+    }
+
+    /// Whether the actor may change how the conversation is set.
+    pub(crate) fn may_change_settings(&self) -> Result<()> {
+        self.moderates("only owners and admins change settings")?;
+        is_open(&self.conversation)
+    }
+
+    /// Whether the actor may archive the conversation, and restore it.
+    pub(crate) fn may_archive(&self) -> Result<()> {
+        self.moderates("only owners and admins archive and restore a conversation")
+    }
+
+    /// Whether the actor may delete the conversation.
+    pub(crate) fn may_delete_conversation(&self) -> Result<()> {
+        match (self.conversation.kind, self.member.role) {
+            (ConversationKind::Direct, _) => Err(Error::Forbidden(
+                "a direct conversation belongs to both of its members",
             )),
-            ConversationKind::Group | ConversationKind::Channel | ConversationKind::Room => Ok(()),
+            (_, Role::Owner) => Ok(()),
+            (_, Role::Admin | Role::Member) => {
+                Err(Error::Forbidden("only the owner deletes a conversation"))
+            }
+        }
+    }
+
+    /// Whether the actor is above others; `otherwise` says who would be.
+    fn moderates(&self, otherwise: &'static str) -> Result<()> {
+        if self.conversation.kind == ConversationKind::Direct {
+            return Err(Error::Forbidden(
+                "in a direct conversation neither is above the other",
+            ));
+        }
+        match self.member.role {
+            Role::Owner | Role::Admin => Ok(()),
+            Role::Member => Err(Error::Forbidden(otherwise)),
         }
     }
 
@@ -187,15 +290,14 @@ impl Membership {
             ),
             (ConversationKind::Group, _)
             | (ConversationKind::Channel | ConversationKind::Room, Role::Owner | Role::Admin) => {
-                Ok(())
+                is_open(&self.conversation)
             }
         }
     }
 
     /// Whether the actor may send messages.
     pub(crate) fn may_send(&self) -> Result<()> {
-        is_open(&self.conversation)?;
-        may_send(self.conversation.kind, self.member.role)
+        may_send_to(&self.conversation, self.member.role)
     }
 
     /// Whether the actor may mention everyone.
@@ -206,7 +308,6 @@ impl Membership {
     /// Whether the actor may react to messages: whoever reads them may, if nobody is told not to.
     pub(crate) fn may_react(&self) -> Result<()> {
         is_open(&self.conversation)?;
-        is_in_use(&self.conversation)?;
         if !self.conversation.settings.allows_reactions {
             return Err(Error::Forbidden("reactions are switched off here"));
         }
@@ -216,7 +317,6 @@ impl Membership {
     /// Whether the actor may pin messages, and unpin them.
     pub(crate) fn may_pin(&self) -> Result<()> {
         is_open(&self.conversation)?;
-        is_in_use(&self.conversation)?;
         match (self.conversation.kind, self.member.role) {
             (ConversationKind::Channel | ConversationKind::Room, Role::Member) => Err(
                 Error::Forbidden("only owners and admins pin messages in a channel or room"),
@@ -231,13 +331,12 @@ impl Membership {
     /// Whether the actor may vote in polls: whoever reads them may.
     pub(crate) fn may_vote(&self) -> Result<()> {
         is_open(&self.conversation)?;
-        is_in_use(&self.conversation)
+        Ok(())
     }
 
     /// Whether the actor may close a poll of `sender`.
     pub(crate) fn may_close_poll(&self, sender: Option<UserId>) -> Result<()> {
         is_open(&self.conversation)?;
-        is_in_use(&self.conversation)?;
         if self.is_above_others() || sender == Some(self.member.user_id) {
             Ok(())
         } else {
@@ -274,12 +373,15 @@ impl Membership {
                 "the time in which the message could be edited is over",
             ));
         }
-        Ok(())
+        may_speak(&self.conversation, self.member.role)
     }
 
     /// Whether the actor may delete what `sender` sent, for everyone. Who is above others may at any
     /// time.
     pub(crate) fn may_delete(&self, sender: Option<UserId>, times: Times) -> Result<()> {
+        if sender.is_none() {
+            return Err(Error::Forbidden("what the system tells stays"));
+        }
         if self.is_above_others() {
             return Ok(());
         }
@@ -401,25 +503,62 @@ pub(crate) fn hidden_from_newcomer(conversation: &Conversation, seq: i64) -> i64
 /// closed: nobody is to learn of a block.
 pub(crate) const CLOSED: Error = Error::Forbidden("nothing can be sent to this user now");
 
-/// Whether nobody has closed it.
+/// Whether nobody has closed it, and it is not archived: then nothing is added or changed. To leave, to
+/// take away and to read goes on.
 fn is_open(conversation: &Conversation) -> Result<()> {
     if conversation.is_blocked {
         return Err(CLOSED);
     }
-    Ok(())
-}
-
-/// Whether nobody has archived it.
-fn is_in_use(conversation: &Conversation) -> Result<()> {
     if conversation.archived_at.is_some() {
         return Err(Error::Forbidden("the conversation is archived"));
     }
     Ok(())
 }
 
+/// Whether anybody can come into it.
+pub(crate) fn takes_members(conversation: &Conversation) -> Result<()> {
+    if conversation.kind == ConversationKind::Direct {
+        return Err(Error::Forbidden(
+            "a direct conversation has exactly its two members",
+        ));
+    }
+    is_open(conversation)
+}
+
+/// Whether more decides about a send than the conversation's kind and the sender's role.
+pub(crate) fn is_guarded(conversation: &Conversation) -> bool {
+    let settings = &conversation.settings;
+    settings.only_admins_send
+        || settings.slow_mode_seconds > 0
+        || conversation.archived_at.is_some()
+        || conversation.deleted_at.is_some()
+}
+
+/// Whether members of this role may send messages to this conversation, all but its pace considered.
+pub(crate) fn may_send_to(conversation: &Conversation, role: Role) -> Result<()> {
+    is_open(conversation)?;
+    may_send(conversation.kind, role)?;
+    may_speak(conversation, role)
+}
+
+fn may_speak(conversation: &Conversation, role: Role) -> Result<()> {
+    if conversation.settings.only_admins_send && role == Role::Member {
+        return Err(Error::Forbidden("only owners and admins send here now"));
+    }
+    Ok(())
+}
+
+/// How long members of this role wait between two messages.
+pub(crate) fn pace(conversation: &Conversation, role: Role) -> Duration {
+    match role {
+        Role::Owner | Role::Admin => Duration::ZERO,
+        Role::Member => Duration::from_secs(conversation.settings.slow_mode_seconds.into()),
+    }
+}
+
 /// Whether members of this role may send messages to a conversation of this kind. It is decided
-/// by nothing else but whether it [`is_open`], so that a statement can decide it too; see
-/// [`senders`].
+/// by nothing else unless the conversation [`is_guarded`] or closed, so that a statement can decide it
+/// too; see [`senders`].
 pub(crate) fn may_send(kind: ConversationKind, role: Role) -> Result<()> {
     if kind == ConversationKind::Channel && role == Role::Member {
         return Err(Error::Forbidden("only owners and admins send to a channel"));

@@ -1,8 +1,11 @@
 //! Conversations: making, finding and listing them.
 
 mod changes;
+mod deleting;
 mod direct;
+mod erasing;
 mod list;
+mod outside;
 mod previews;
 mod rooms;
 mod slugs;
@@ -33,11 +36,14 @@ use crate::messages::hiding;
 use crate::{Cx, Error, Result, blocks, limits, templates, users};
 
 pub use self::changes::changes;
+pub use self::deleting::delete;
 pub(crate) use self::direct::Pair;
+pub(crate) use self::erasing::keep_erasing;
 pub use self::list::{ActivityPosition, ConversationFilter, Which, count, list, list_pinned};
+pub use self::outside::previews;
 pub use self::previews::{last_messages, unread_mention_counts};
 pub use self::rooms::{RoomPosition, RoomQuery, Tagged, list_rooms, popular_tags};
-pub use self::updating::{ConversationChange, update};
+pub use self::updating::{ConversationChange, SettingsChange, archive, restore, update};
 pub use backchannel_entities::conversation::{
     History, Kind as ConversationKind, Model as Conversation, Settings,
 };
@@ -321,6 +327,25 @@ pub async fn get_by_slug(cx: &Cx, slug: &str) -> Result<Conversation> {
         .filter(conversation::Column::Slug.eq(slug))
         .one(cx.read())
         .await?
+        .ok_or(Error::NotFound("conversation"))
+}
+
+/// A room by its slug, locked; whether the actor is in it is for the caller to know.
+pub(crate) async fn lock_room(tx: &Tx, slug: String) -> Result<Conversation> {
+    let room: Option<ConversationId> = conversation::Entity::find()
+        .select_only()
+        .column(conversation::Column::Id)
+        .filter(conversation::Column::Slug.eq(&slug))
+        .filter(conversation::Column::Kind.eq(ConversationKind::Room))
+        .into_tuple()
+        .one(&tx.db)
+        .await?;
+    let room = tx
+        .lock(room.ok_or(Error::NotFound("conversation"))?)
+        .await?;
+    // Deleted meanwhile, it has none.
+    Some(room)
+        .filter(|room| room.slug == Some(slug))
         .ok_or(Error::NotFound("conversation"))
 }
 

@@ -22,6 +22,7 @@
 pub mod access;
 pub mod admission;
 pub mod audit;
+pub mod bans;
 pub mod blocks;
 pub mod bots;
 pub mod bus;
@@ -39,6 +40,8 @@ pub mod error;
 pub mod event;
 pub mod feed;
 mod identifiers;
+pub mod invitations;
+pub mod join_requests;
 pub mod limits;
 pub mod members;
 pub mod messages;
@@ -72,8 +75,8 @@ mod upkeep;
 pub mod users;
 
 pub use backchannel_entities::{
-    CallId, ChatRequestId, CodeId, ConversationId, MessageId, SessionId, TemplateId, Timestamp,
-    UserId,
+    CallId, ChatRequestId, CodeId, ConversationId, InvitationId, JoinRequestId, MessageId,
+    SessionId, TemplateId, Timestamp, UserId,
 };
 pub use cx::{Cx, Domain, Settings};
 pub use db::{Plan, RanFor, StatementLog};

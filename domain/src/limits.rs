@@ -46,6 +46,17 @@ pub const SLUG_CHARS: usize = 64;
 pub const CLIENT_MESSAGE_ID_BYTES: usize = 128;
 /// Longest e-mail address, in bytes (RFC 5321, section 4.5.3.1.3, less the brackets).
 pub const EMAIL_BYTES: usize = 254;
+/// Bounds of slow mode, in seconds.
+pub const SLOW_MODE_SECONDS: std::ops::RangeInclusive<i32> = 0..=3_600;
+/// Bounds of how long messages are kept where they disappear: a minute to a year, in seconds.
+pub const RETENTION_SECONDS: std::ops::RangeInclusive<i32> = 60..=31_536_000;
+/// How long after sending a message it can be edited or deleted by its sender, where that is limited: up to a
+/// year.
+pub const WINDOW_SECONDS: std::ops::RangeInclusive<i32> = 0..=31_536_000;
+/// Most invitations to a conversation that go on.
+pub const INVITATIONS: u64 = 200;
+/// Most uses of an invitation where they are limited.
+pub const INVITATION_USES: i32 = 100_000;
 /// Most users named in one request.
 pub const IDS_PER_REQUEST: usize = 200;
 /// Longest payload of a call signal, in bytes.
@@ -285,6 +296,22 @@ fn slug_of(field: &'static str, value: &str, most: usize) -> Result<String> {
             format!("must be 1 to {most} lower-case letters, digits and single dashes"),
         ))
     }
+}
+
+/// A time in seconds, within bounds if there is one.
+pub(crate) fn seconds(
+    field: &'static str,
+    seconds: Option<i32>,
+    bounds: std::ops::RangeInclusive<i32>,
+) -> Result<()> {
+    if seconds.is_some_and(|seconds| !bounds.contains(&seconds)) {
+        let (least, most) = (bounds.start(), bounds.end());
+        return Err(Error::bad_input(
+            field,
+            format!("must be {least} to {most}"),
+        ));
+    }
+    Ok(())
 }
 
 /// A list of ids: not longer than [`IDS_PER_REQUEST`], repeats removed, order kept.

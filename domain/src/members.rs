@@ -1,5 +1,6 @@
 //! Who is in a conversation: adding, removing and listing members, and their [`roles`].
 
+mod notes;
 mod roles;
 
 use std::collections::HashMap;
@@ -15,13 +16,16 @@ use sea_orm::{
 use crate::access::{self, Membership};
 use crate::bots::Scope;
 use crate::bus::UserNotice;
-use crate::conversations::{Conversation, ConversationKind};
+use crate::conversations::Conversation;
 use crate::cx::Tx;
 use crate::db::{in_list, page_of_each};
-use crate::event::{Event, EventKind};
+use crate::join_requests::{self, JoinRequest};
+use crate::messages::{SystemAction, SystemContent};
 use crate::page::{End, Page, PageRequest};
 use crate::users::User;
-use crate::{Cx, Error, Result, blocks, limits, users};
+use crate::{Cx, Error, Result, bans, blocks, conversations, limits, users};
+
+use self::notes::record;
 
 pub use self::roles::set_role;
 pub use backchannel_entities::member::{Model as Member, Role};
@@ -58,8 +62,8 @@ pub(crate) fn row(
 ///
 /// # Errors
 /// [`Error::NotFound`] when the conversation or a user does not exist for the actor;
-/// [`Error::Forbidden`] when the actor may not add members, or one of them and the actor block
-/// each other.
+/// [`Error::Forbidden`] when the actor may not add members, when one of them and the actor block
+/// each other, or one of them is banned.
 pub async fn add(cx: &Cx, id: ConversationId, user_ids: Vec<UserId>) -> Result<Conversation> {
     let actor = Arc::clone(&cx.signed_in()?.user);
     let user_ids = limits::ids("userIds", user_ids)?;
@@ -81,39 +85,75 @@ pub async fn add(cx: &Cx, id: ConversationId, user_ids: Vec<UserId>) -> Result<C
                 return Ok(membership.conversation);
             }
             blocks::require_none(tx, actor.id, &joining).await?;
-            join(tx, id, &actor, joining, &users).await
+            bans::require_none(tx, id, &joining).await?;
+            join(tx, id, &actor, joining, Role::Member, &users).await
         })
     })
     .await
 }
 
-/// Joins a room. One who is a member already stays as they are.
+/// What became of it that somebody wanted to come in.
+pub enum Entry {
+    /// They are a member.
+    In(Arc<Conversation>),
+    /// They have asked to be let in.
+    Asked(Arc<JoinRequest>),
+}
+
+/// Joins a room, or asks to where that is how it is set. One who is a member already stays as they
+/// are; the first in a room that everybody has left is its owner.
 ///
 /// # Errors
-/// [`Error::NotFound`] when no room has this slug.
-pub async fn join_room(cx: &Cx, slug: &str) -> Result<Conversation> {
+/// [`Error::NotFound`] when no room has this slug; [`Error::Forbidden`] when it is archived, the actor is
+/// banned, or was declined lately.
+pub async fn join_room(cx: &Cx, slug: &str) -> Result<Entry> {
     let actor = Arc::clone(&cx.signed_in()?.user);
     // What cannot be a slug is nobody's.
     let slug = limits::slug("slug", slug).map_err(|_| Error::NotFound("conversation"))?;
     cx.write_in(Scope::Conversations, move |tx| {
         Box::pin(async move {
-            let room = conversation::Entity::find()
-                .filter(conversation::Column::Slug.eq(slug))
-                .filter(conversation::Column::Kind.eq(ConversationKind::Room))
-                .one(&tx.db)
-                .await?;
-            let room = tx
-                .lock(room.ok_or(Error::NotFound("conversation"))?.id)
-                .await?;
+            let room = conversations::lock_room(tx, slug).await?;
             let known = access::find(&tx.db, room.id, actor.id).await?;
             if known.is_some_and(|known| known.left_at.is_none()) {
-                return Ok(room);
+                return Ok(Entry::In(Arc::new(room)));
             }
-            let users = HashMap::from([(actor.id, Arc::clone(&actor))]);
-            join(tx, room.id, &actor, vec![actor.id], &users).await
+            access::takes_members(&room)?;
+            bans::require_none(tx, room.id, &[actor.id]).await?;
+            let role = if has_members(tx, room.id).await? {
+                Role::Member
+            } else {
+                Role::Owner
+            };
+            if room.settings.joins_by_request && role == Role::Member {
+                let (request, _) = join_requests::ask(tx, room.id, actor.id).await?;
+                return Ok(Entry::Asked(request));
+            }
+            let joined = enter(tx, room.id, &actor, role).await?;
+            Ok(Entry::In(Arc::new(joined)))
         })
     })
     .await
+}
+
+async fn has_members(tx: &Tx, id: ConversationId) -> Result<bool> {
+    let any = member::Entity::find()
+        .filter(member::Column::ConversationId.eq(id))
+        .filter(member::Column::LeftAt.is_null())
+        .limit(1)
+        .one(&tx.db)
+        .await?;
+    Ok(any.is_some())
+}
+
+/// The actor comes into a conversation that is locked.
+pub(crate) async fn enter(
+    tx: &mut Tx,
+    id: ConversationId,
+    actor: &Arc<User>,
+    role: Role,
+) -> Result<Conversation> {
+    let users = HashMap::from([(actor.id, Arc::clone(actor))]);
+    join(tx, id, actor, vec![actor.id], role, &users).await
 }
 
 async fn find_known(
@@ -132,11 +172,13 @@ async fn find_known(
         .collect())
 }
 
-async fn join(
+/// Makes users members of a conversation that is locked, by the actor.
+pub(crate) async fn join(
     tx: &mut Tx,
     id: ConversationId,
     actor: &Arc<User>,
     joining: Vec<UserId>,
+    role: Role,
     users: &HashMap<UserId, Arc<User>>,
 ) -> Result<Conversation> {
     let count = i64::try_from(joining.len()).map_err(Error::internal)?;
@@ -145,28 +187,24 @@ async fn join(
     let positions = conversation.last_seq - count + 1..;
     let rows = joining
         .iter()
-        .zip(positions.clone())
-        .map(|(user_id, seq)| row(&conversation, *user_id, Role::Member, seq, stamp));
+        .zip(positions)
+        .map(|(user_id, seq)| row(&conversation, *user_id, role, seq, stamp));
     // Who was here before comes back as a new member.
     member::Entity::insert_many(rows)
         .on_conflict(rejoin())
         .exec_without_returning(&tx.db)
         .await?;
-    let events = joining.iter().zip(positions).map(|(user_id, seq)| Event {
-        conversation_id: id,
-        seq,
-        at: conversation.last_active_at,
-        actor_id: Some(actor.id),
-        stamp,
-        kind: EventKind::MemberJoined(*user_id),
-        users: users
-            .get(user_id)
-            .into_iter()
-            .chain([actor])
-            .map(Arc::clone)
-            .collect(),
-    });
-    tx.record(events.collect()).await?;
+    join_requests::approve_all(tx, id, &joining).await?;
+    let note = |user_id: &UserId| SystemContent {
+        action: SystemAction::Joined,
+        actor_id: actor.id,
+        user_id: *user_id,
+        role: (role != Role::Member).then_some(role),
+    };
+    let notes = joining.iter().map(note).collect();
+    let actor = (actor.id, Arc::clone(actor));
+    let users = users.iter().map(|(id, user)| (*id, Arc::clone(user)));
+    record(tx, &conversation, notes, &users.chain([actor]).collect()).await?;
     for user_id in joining {
         tx.tell(user_id, UserNotice::Memberships);
     }
@@ -212,13 +250,24 @@ pub async fn remove(cx: &Cx, id: ConversationId, user_id: UserId) -> Result<Conv
             if target.left_at.is_some() {
                 return Ok(membership.conversation);
             }
-            leave(tx, actor, target).await
+            let how = if target.user_id == actor.id {
+                SystemAction::Left
+            } else {
+                SystemAction::Removed
+            };
+            leave(tx, actor.id, target, how).await
         })
     })
     .await
 }
 
-async fn leave(tx: &mut Tx, actor: Arc<User>, target: Member) -> Result<Conversation> {
+/// Ends a membership in a conversation that is locked.
+pub(crate) async fn leave(
+    tx: &mut Tx,
+    actor_id: UserId,
+    target: Member,
+    how: SystemAction,
+) -> Result<Conversation> {
     let (id, user_id) = (target.conversation_id, target.user_id);
     let heir = match target.role {
         Role::Owner => find_heir(tx, &target).await?,
@@ -233,43 +282,23 @@ async fn leave(tx: &mut Tx, actor: Arc<User>, target: Member) -> Result<Conversa
     row.role = Set(Role::Member);
     row.stamp = Set(stamp);
     row.update(&tx.db).await?;
-    let mut kinds = vec![EventKind::MemberLeft(user_id)];
-    let mut named = vec![actor.id, user_id];
+    let note = |action, user_id, role| SystemContent {
+        action,
+        actor_id,
+        user_id,
+        role,
+    };
+    let mut notes = vec![note(how, user_id, None)];
     if let Some(heir) = heir {
-        kinds.push(EventKind::MemberRoleChanged(heir.user_id));
-        named.push(heir.user_id);
+        let action = SystemAction::OwnerChanged;
+        notes.push(note(action, heir.user_id, Some(Role::Owner)));
         let mut row: member::ActiveModel = heir.into();
         row.role = Set(Role::Owner);
         row.update(&tx.db).await?;
     }
-    record(tx, &conversation, actor.id, kinds, named).await?;
+    let named = users::read_many(&tx.db, notes::named(&notes)).await?;
+    record(tx, &conversation, notes, &named).await?;
     Ok(conversation)
-}
-
-/// Records what has happened to members, at the last positions of their conversation. `named` are the
-/// users whom the events name.
-async fn record(
-    tx: &mut Tx,
-    conversation: &Conversation,
-    actor_id: UserId,
-    kinds: Vec<EventKind>,
-    named: Vec<UserId>,
-) -> Result<()> {
-    let count = i64::try_from(kinds.len()).map_err(Error::internal)?;
-    let users = users::read_many(&tx.db, named).await?;
-    let users: Arc<[Arc<User>]> = users.into_values().collect();
-    let stamp = tx.stamp().await?;
-    let seqs = conversation.last_seq - count + 1..;
-    let events = kinds.into_iter().zip(seqs).map(|(kind, seq)| Event {
-        conversation_id: conversation.id,
-        seq,
-        at: conversation.last_active_at,
-        actor_id: Some(actor_id),
-        stamp,
-        kind,
-        users: Arc::clone(&users),
-    });
-    tx.record(events.collect()).await
 }
 
 /// The longest-standing admin, else member, beside the owner who leaves.

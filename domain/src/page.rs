@@ -123,6 +123,20 @@ impl<C> PageRequest<C> {
             .map(|(key, rows)| (key, self.page(rows)))
             .collect()
     }
+
+    /// The same for all of `keys`: an empty page for those that have no rows.
+    pub(crate) fn pages_of<K: Copy + Eq + Hash, T>(
+        &self,
+        keys: &[K],
+        rows: Vec<T>,
+        key: impl Fn(&T) -> K,
+    ) -> HashMap<K, Page<T>> {
+        let mut pages = self.pages(rows, key);
+        for key in keys {
+            pages.entry(*key).or_insert_with(|| self.page(Vec::new()));
+        }
+        pages
+    }
 }
 
 /// A page that was read.

@@ -144,6 +144,7 @@ UPDATE "stamps" SET "ahead" = GREATEST("ahead", 1 - pg_current_xact_id()::text::
     (SELECT coalesce(max("stamp"), 0) FROM "calls"),
     (SELECT coalesce(max("stamp"), 0) FROM "chat_requests"),
     (SELECT coalesce(max("stamp"), 0) FROM "conversation_states"),
+    (SELECT coalesce(max("stamp"), 0) FROM "join_requests"),
     (SELECT coalesce(max("stamp"), 0) FROM "users")))
 WHERE "id" = 1 RETURNING "ahead"
 "#;

@@ -58,6 +58,14 @@ id! {
     ChatRequestId
 }
 id! {
+    /// An invitation to a conversation.
+    InvitationId
+}
+id! {
+    /// A request to join a conversation.
+    JoinRequestId
+}
+id! {
     /// A report.
     ReportId
 }

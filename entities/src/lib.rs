@@ -8,6 +8,7 @@
 
 pub mod audit_entry;
 pub mod audit_head;
+pub mod ban;
 pub mod block;
 pub mod call;
 pub mod call_party;
@@ -21,8 +22,12 @@ pub mod conversation_state;
 pub mod conversation_tag;
 pub mod conversation_term;
 pub mod delivery;
+pub mod erasure;
 pub mod hidden_message;
 pub mod ids;
+pub mod invitation;
+pub mod join_request;
+pub mod last_send;
 pub mod lease;
 pub mod legacy_user;
 pub mod member;
@@ -51,7 +56,7 @@ pub mod user;
 pub mod user_term;
 
 pub use ids::{
-    CallId, ChatRequestId, CodeId, ConversationId, MessageId, NodeId, ReportId, SessionId,
-    TemplateId, UserId,
+    CallId, ChatRequestId, CodeId, ConversationId, InvitationId, JoinRequestId, MessageId, NodeId,
+    ReportId, SessionId, TemplateId, UserId,
 };
 pub use timestamp::Timestamp;

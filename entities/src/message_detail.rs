@@ -4,6 +4,7 @@ use sea_orm::FromJsonQueryResult;
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::member::Role;
 use crate::{ConversationId, MessageId, Timestamp, UserId};
 
 /// The details of a message, where `has_details` says so.
@@ -51,6 +52,9 @@ pub struct Content {
     /// Where it comes from, if it was forwarded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forwarded: Option<Forwarded>,
+    /// What a message of the system tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system: Option<SystemContent>,
 }
 
 /// What a message is about, beside or instead of a text.
@@ -184,6 +188,39 @@ pub struct Forwarded {
     pub sent_at: Timestamp,
     /// How often it was forwarded since.
     pub hops: i32,
+}
+
+/// What a message of the system tells: what somebody did to a member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SystemContent {
+    /// What.
+    pub action: SystemAction,
+    /// Who did it.
+    pub actor_id: UserId,
+    /// To whom; perhaps to themselves.
+    pub user_id: UserId,
+    /// The role that the member has from then on, where that is what changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+}
+
+/// What happened to a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SystemAction {
+    /// The user came in, or was added.
+    Joined,
+    /// The member left.
+    Left,
+    /// The member was removed.
+    Removed,
+    /// The member was removed, and may not come back.
+    Banned,
+    /// The member has another role.
+    RoleChanged,
+    /// The member is the owner from then on.
+    OwnerChanged,
 }
 
 /// How often a message was reacted to, with what.

@@ -25,6 +25,7 @@ mod m20261121_000015_audit;
 mod m20261121_000016_bots;
 mod m20261121_000017_descriptions;
 mod m20261121_000018_details;
+mod m20261121_000019_governance;
 mod m20261121_000020_views;
 mod m20261121_000021_tallies;
 mod m20261121_000022_writing;
@@ -53,6 +54,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000016_bots::Migration),
             Box::new(m20261121_000017_descriptions::Migration),
             Box::new(m20261121_000018_details::Migration),
+            Box::new(m20261121_000019_governance::Migration),
             Box::new(m20261121_000020_views::Migration),
             Box::new(m20261121_000021_tallies::Migration),
             Box::new(m20261121_000022_writing::Migration),

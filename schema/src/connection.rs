@@ -8,12 +8,15 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
 use crate::audit::AuditEntry;
+use crate::bans::Ban;
 use crate::blocks::BlockedUser;
 use crate::calls::Call;
 use crate::contacts::Contact;
 use crate::conversations::Conversation;
 use crate::edits::MessageEdit;
 use crate::error::Result;
+use crate::invitations::Invitation;
+use crate::join_requests::JoinRequest;
 use crate::messages::Message;
 use crate::requests::ChatRequest;
 use crate::scalars::Cursor;
@@ -39,6 +42,7 @@ pub(crate) struct PageInfo {
 /// A page of a list.
 #[derive(SimpleObject)]
 #[graphql(concrete(name = "AuditEntryConnection", params(AuditEntry)))]
+#[graphql(concrete(name = "BanConnection", params(Ban)))]
 #[graphql(concrete(name = "BlockedUserConnection", params(BlockedUser)))]
 #[graphql(concrete(name = "CallConnection", params(Call)))]
 #[graphql(concrete(name = "ChatRequestConnection", params(ChatRequest)))]
@@ -48,6 +52,8 @@ pub(crate) struct PageInfo {
 #[graphql(concrete(name = "ThreadReaderConnection", params(ThreadReader)))]
 #[graphql(concrete(name = "MessageListConnection", params(Message)))]
 #[graphql(concrete(name = "ScheduledMessageConnection", params(ScheduledMessage)))]
+#[graphql(concrete(name = "InvitationConnection", params(Invitation)))]
+#[graphql(concrete(name = "JoinRequestConnection", params(JoinRequest)))]
 #[graphql(concrete(name = "SessionConnection", params(Session)))]
 #[graphql(concrete(name = "TemplateConnection", params(Template)))]
 #[graphql(concrete(name = "UserConnection", params(User)))]
@@ -85,11 +91,14 @@ where
 /// An item of a list, and where it stands.
 #[derive(SimpleObject)]
 #[graphql(concrete(name = "AuditEntryEdge", params(AuditEntry)))]
+#[graphql(concrete(name = "BanEdge", params(Ban)))]
 #[graphql(concrete(name = "BlockedUserEdge", params(BlockedUser)))]
 #[graphql(concrete(name = "CallEdge", params(Call)))]
 #[graphql(concrete(name = "ChatRequestEdge", params(ChatRequest)))]
 #[graphql(concrete(name = "ContactEdge", params(Contact)))]
 #[graphql(concrete(name = "ConversationEdge", params(Conversation)))]
+#[graphql(concrete(name = "InvitationEdge", params(Invitation)))]
+#[graphql(concrete(name = "JoinRequestEdge", params(JoinRequest)))]
 #[graphql(concrete(name = "MemberEdge", params(crate::members::Member)))]
 #[graphql(concrete(name = "MessageEdge", params(Message)))]
 #[graphql(concrete(name = "MessageEditEdge", params(MessageEdit)))]
@@ -197,6 +206,9 @@ pub(crate) enum List {
     Pins = 41,
     Stars = 42,
     Voters = 43,
+    Bans = 50,
+    Invitations = 51,
+    JoinRequests = 52,
 }
 
 fn encode(list: List, position: &[u8]) -> String {

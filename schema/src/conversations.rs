@@ -6,18 +6,24 @@ use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object, Simp
 use backchannel_domain::conversations::{
     self, Conversation as Row, ConversationChange, ConversationKind as RowKind, NewConversation,
 };
+use backchannel_domain::members::Entry;
+use backchannel_domain::messages::{MessagesRequest, Of};
 use backchannel_domain::page::End;
 use backchannel_domain::{ConversationId, Error, TemplateId, Timestamp, members};
 
+use crate::bans::Ban;
 use crate::connection::{Connection, List, RawPageArgs, page_cost, parse_seq_cursor};
 use crate::error::Result;
 use crate::id::{Global as _, parse_all};
+use crate::invitations::Invitation;
+use crate::join_requests::JoinRequest;
 use crate::members::{Member, MemberConnection, MemberList, parse_member_cursor};
 use crate::message_page::MessageConnection;
 use crate::messages::Message;
 use crate::pins;
 use crate::scalars::{DateTime, change, int};
 use crate::scope::Scope;
+use crate::settings::{ConversationSettings, ConversationSettingsInput};
 use crate::sharing::per_viewer;
 use crate::states::Draft;
 
@@ -106,6 +112,16 @@ impl Conversation {
     /// Name in addresses, for rooms that have one.
     async fn slug(&self) -> Option<&str> {
         self.row.slug.as_deref()
+    }
+
+    /// How it is set.
+    async fn settings(&self) -> ConversationSettings {
+        ConversationSettings::of(&self.row.settings)
+    }
+
+    /// When it was archived, if it is: it can be read and left, and nothing can be added to it.
+    async fn archived_at(&self) -> Option<DateTime> {
+        self.row.archived_at.map(Into::into)
     }
 
     /// The position of the newest durable event; 0 for a conversation with none.
@@ -261,9 +277,10 @@ impl Conversation {
     }
 
     /// Its messages, deleted ones as tombstones: oldest first within a page; `last: 50` is
-    /// the newest page, and what is answered where no page is asked for. 1 to 200 a page. Depends on
-    /// the viewer: who joined while newcomers saw nothing of what was before them sees nothing of that, and
-    /// those that the viewer has hidden are left out.
+    /// the newest page, and what is answered where no page is asked for. 1 to 200 a page. With
+    /// `system`, those that tell of changes of members are among them: each has the `seq` of the event
+    /// that it tells of. Depends on the viewer: who joined while newcomers saw nothing of what was before
+    /// them sees nothing of that, and those that the viewer has hidden are left out.
     #[graphql(
         complexity = "page_cost(first, last, child_complexity)",
         directive = per_viewer::apply()
@@ -274,8 +291,13 @@ impl Conversation {
         #[graphql(desc = "Start behind the item with this cursor.")] after: Option<String>,
         #[graphql(desc = "Take so many from the end: 1 to 200, 50 by default.")] last: Option<i32>,
         #[graphql(desc = "Stop in front of the item with this cursor.")] before: Option<String>,
+        #[graphql(
+            desc = "Whether messages of the system are among them.",
+            default = false
+        )]
+        system: bool,
     ) -> Result<MessageConnection> {
-        let request = RawPageArgs {
+        let page = RawPageArgs {
             first,
             after,
             last,
@@ -283,12 +305,82 @@ impl Conversation {
         }
         .decode(|cursor| parse_seq_cursor(List::Messages, cursor))?
         .check(End::Finish)?;
+        let of = if system { Of::All } else { Of::Members };
+        let request = MessagesRequest { page, of };
         let page = self
             .scope
             .loaders()
             .message_page(self.row.id, request)
             .await?;
         Ok(MessageConnection::new(&self.scope, page))
+    }
+
+    /// Who is banned from it, the latest first; for owners and admins. Depends on the viewer.
+    #[graphql(
+        complexity = "page_cost(first, last, child_complexity)",
+        directive = per_viewer::apply()
+    )]
+    async fn bans(
+        &self,
+        #[graphql(desc = "Take so many from the beginning: 1 to 200, 50 by default.")]
+        first: Option<i32>,
+        #[graphql(desc = "Start behind the item with this cursor.")] after: Option<String>,
+        #[graphql(desc = "Take so many from the end: 1 to 200.")] last: Option<i32>,
+        #[graphql(desc = "Stop in front of the item with this cursor.")] before: Option<String>,
+    ) -> Result<Connection<Ban>> {
+        let args = RawPageArgs {
+            first,
+            after,
+            last,
+            before,
+        };
+        Ban::page(&self.scope, self.row.id, args).await
+    }
+
+    /// The invitations to it that go on, the newest first; for those who may make some. Depends on the
+    /// viewer.
+    #[graphql(
+        complexity = "page_cost(first, last, child_complexity)",
+        directive = per_viewer::apply()
+    )]
+    async fn invitations(
+        &self,
+        #[graphql(desc = "Take so many from the beginning: 1 to 200, 50 by default.")]
+        first: Option<i32>,
+        #[graphql(desc = "Start behind the item with this cursor.")] after: Option<String>,
+        #[graphql(desc = "Take so many from the end: 1 to 200.")] last: Option<i32>,
+        #[graphql(desc = "Stop in front of the item with this cursor.")] before: Option<String>,
+    ) -> Result<Connection<Invitation>> {
+        let args = RawPageArgs {
+            first,
+            after,
+            last,
+            before,
+        };
+        Invitation::page(&self.scope, self.row.id, args).await
+    }
+
+    /// The requests to join it that wait for an answer, the one asked last first; for owners and
+    /// admins. Depends on the viewer.
+    #[graphql(
+        complexity = "page_cost(first, last, child_complexity)",
+        directive = per_viewer::apply()
+    )]
+    async fn join_requests(
+        &self,
+        #[graphql(desc = "Take so many from the beginning: 1 to 200, 50 by default.")]
+        first: Option<i32>,
+        #[graphql(desc = "Start behind the item with this cursor.")] after: Option<String>,
+        #[graphql(desc = "Take so many from the end: 1 to 200.")] last: Option<i32>,
+        #[graphql(desc = "Stop in front of the item with this cursor.")] before: Option<String>,
+    ) -> Result<Connection<JoinRequest>> {
+        let args = RawPageArgs {
+            first,
+            after,
+            last,
+            before,
+        };
+        JoinRequest::page(&self.scope, self.row.id, args).await
     }
 }
 
@@ -375,6 +467,8 @@ struct UpdateConversationInput {
     avatar_url: MaybeUndefined<String>,
     /// Its tags from now on: at most 10, each 1 to 32 lower-case letters, digits and single dashes.
     tags: Option<Vec<String>>,
+    /// How it is set: for owners and admins.
+    settings: Option<ConversationSettingsInput>,
 }
 
 /// The answer to `updateConversation`.
@@ -394,8 +488,10 @@ struct JoinRoomInput {
 /// The answer to `joinRoom`.
 #[derive(SimpleObject)]
 struct JoinRoomPayload {
-    /// The room.
-    conversation: Conversation,
+    /// The room; null where the viewer has only asked to join.
+    conversation: Option<Conversation>,
+    /// The viewer's request, where that is how the room is set.
+    join_request: Option<JoinRequest>,
 }
 
 #[derive(Default)]
@@ -438,7 +534,8 @@ impl ConversationsMutation {
     }
 
     /// Changes what a conversation is called and looks like, by a ConversationUpdated event. Any member of a
-    /// GROUP may; in a CHANNEL or ROOM, owners and admins; a DIRECT one is FORBIDDEN.
+    /// GROUP may; in a CHANNEL or ROOM, owners and admins; a DIRECT one is FORBIDDEN. How it is set,
+    /// owners and admins change.
     async fn update_conversation(
         &self,
         ctx: &Context<'_>,
@@ -452,7 +549,8 @@ impl ConversationsMutation {
             change(input.description),
             change(input.avatar_url),
         )?
-        .tagged(input.tags)?;
+        .tagged(input.tags)?
+        .with_settings(input.settings.map(Into::into))?;
         let row = conversations::update(scope.cx(), id, change).await?;
         Ok(UpdateConversationPayload {
             conversation: Conversation::new(scope, Arc::new(row)),
@@ -460,16 +558,28 @@ impl ConversationsMutation {
     }
 
     /// Joins a ROOM, by a MemberJoined event: anyone who is signed in may, and leaves by `removeMember`.
-    /// NOT_FOUND where no ROOM has this slug. To join again changes nothing.
+    /// NOT_FOUND where no ROOM has this slug. To join again changes nothing. Where it `joinsByRequest`, this
+    /// asks to join, as `requestToJoin` does. FORBIDDEN to who is banned, and while it is archived. Who comes
+    /// into a room that everybody has left is its OWNER.
     async fn join_room(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which room.")] input: JoinRoomInput,
     ) -> Result<JoinRoomPayload> {
         let scope = Scope::of(ctx);
-        let row = members::join_room(scope.cx(), &input.slug).await?;
+        let (conversation, join_request) =
+            entered(scope, members::join_room(scope.cx(), &input.slug).await?);
         Ok(JoinRoomPayload {
-            conversation: Conversation::new(scope, Arc::new(row)),
+            conversation,
+            join_request,
         })
+    }
+}
+
+/// What became of it that the viewer wanted to come in.
+pub(crate) fn entered(scope: &Scope, entry: Entry) -> (Option<Conversation>, Option<JoinRequest>) {
+    match entry {
+        Entry::In(row) => (Some(Conversation::new(scope, row)), None),
+        Entry::Asked(row) => (None, Some(JoinRequest::new(scope, row))),
     }
 }

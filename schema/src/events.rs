@@ -20,6 +20,7 @@ use crate::members::Member;
 use crate::messages::Message;
 use crate::scalars::{Cursor, DateTime, int};
 use crate::scope::Scope;
+use crate::settings::ConversationSettings;
 use crate::streaming;
 use crate::users::User;
 
@@ -200,7 +201,8 @@ event! {
 }
 
 event! {
-    /// The conversation has another title, description or picture, or other tags.
+    /// The conversation has another title, description or picture, or other tags, is set otherwise, was
+    /// archived or restored.
     ConversationUpdated, Arc<ConversationRow>,
     /// What it is called and looks like now.
     details: ConversationDetails = details
@@ -243,7 +245,7 @@ event! {
     message: Message = message
 }
 
-/// What a conversation is called and looks like.
+/// What a conversation is called and looks like, and how it is set.
 #[derive(SimpleObject)]
 struct ConversationDetails {
     /// Title, if it has one.
@@ -254,6 +256,10 @@ struct ConversationDetails {
     avatar_url: Option<String>,
     /// Its tags, in order.
     tags: Vec<String>,
+    /// How it is set.
+    settings: ConversationSettings,
+    /// When it was archived, if it is.
+    archived_at: Option<DateTime>,
 }
 
 async fn details(base: &Base, row: &Arc<ConversationRow>) -> Result<ConversationDetails> {
@@ -262,6 +268,8 @@ async fn details(base: &Base, row: &Arc<ConversationRow>) -> Result<Conversation
         title: row.title.clone(),
         description: row.description.clone(),
         avatar_url: row.avatar_url.clone(),
+        settings: ConversationSettings::of(&row.settings),
+        archived_at: row.archived_at.map(Into::into),
     })
 }
 

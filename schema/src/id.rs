@@ -5,7 +5,8 @@
 
 use async_graphql::ID;
 use backchannel_domain::{
-    CallId, ChatRequestId, CodeId, ConversationId, Error, MessageId, SessionId, TemplateId, UserId,
+    CallId, ChatRequestId, CodeId, ConversationId, Error, InvitationId, JoinRequestId, MessageId,
+    SessionId, TemplateId, UserId,
 };
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -30,6 +31,10 @@ pub(crate) enum GlobalId {
     ChatRequest(ChatRequestId),
     /// A template.
     Template(TemplateId),
+    /// An invitation.
+    Invitation(InvitationId),
+    /// A request to join a conversation.
+    JoinRequest(JoinRequestId),
     /// A request for a code: a secret of whoever has made it, and no object.
     Code(CodeId),
 }
@@ -50,6 +55,8 @@ impl GlobalId {
             ApiKeyId::PREFIX => Some(Self::ApiKey(ApiKeyId(SessionId(key)))),
             ChatRequestId::PREFIX => Some(Self::ChatRequest(ChatRequestId(key))),
             TemplateId::PREFIX => Some(Self::Template(TemplateId(key))),
+            InvitationId::PREFIX => Some(Self::Invitation(InvitationId(key))),
+            JoinRequestId::PREFIX => Some(Self::JoinRequest(JoinRequestId(key))),
             CodeId::PREFIX => Some(Self::Code(CodeId(key))),
             _ => None,
         }
@@ -126,6 +133,8 @@ global!(CallId, Call, "cll_", "call");
 global!(SessionId, Session, "ses_", "session");
 global!(ChatRequestId, ChatRequest, "req_", "chat request");
 global!(TemplateId, Template, "tpl_", "template");
+global!(InvitationId, Invitation, "inv_", "invitation");
+global!(JoinRequestId, JoinRequest, "jrq_", "join request");
 global!(CodeId, Code, "cod_", "request for a code");
 
 /// An API key: the session that it is.

@@ -19,6 +19,7 @@
 
 mod answer;
 mod audit;
+mod bans;
 mod blocks;
 mod bots;
 mod calls;
@@ -36,6 +37,8 @@ mod error;
 mod events;
 mod filters;
 mod id;
+mod invitations;
+mod join_requests;
 mod json;
 mod loaders;
 mod members;
@@ -46,6 +49,7 @@ mod pins;
 mod plain;
 mod polls;
 mod presence;
+mod previews;
 mod privacy;
 mod profiles;
 mod rates;
@@ -59,10 +63,12 @@ mod scalars;
 mod scheduled;
 mod scope;
 mod sessions;
+mod settings;
 mod sharing;
 mod stars;
 mod states;
 mod streaming;
+mod system;
 mod tallies;
 mod templates;
 mod threads;
@@ -105,43 +111,81 @@ pub const COMPLEXITY: usize = 20_000;
 #[derive(MergedObject, Default)]
 #[graphql(name = "Query")]
 struct Query(
-    viewer::ViewerQuery,
-    node::NodeQuery,
-    conversations::ConversationsQuery,
-    calls::CallsQuery,
     audit::AuditQuery,
-    users::UsersQuery,
+    invitations::InvitationsQuery,
     rooms::RoomsQuery,
+    users::UsersQuery,
+    calls::CallsQuery,
+    node::NodeQuery,
+    viewer::ViewerQuery,
+    conversations::ConversationsQuery,
 );
 
 /// The root of all changes. Each answers once its change is durable.
+///
+/// It is merged in parts, of which each holds the next: in one piece, the future of any mutation would
+/// lie as deep as there are nouns. Whatever comes last is looked at first.
 #[derive(MergedObject, Default)]
 #[graphql(name = "Mutation")]
 struct Mutation(
+    AccountMutations,
+    PeopleMutations,
+    ConversationMutations,
+    LiveMutations,
+    MessageMutations,
+);
+
+/// Who one is.
+#[derive(MergedObject, Default)]
+struct AccountMutations(
     sessions::SessionsMutation,
     codes::CodesMutation,
-    conversations::ConversationsMutation,
-    members::MembersMutation,
-    messages::MessagesMutation,
-    threads::ThreadsMutation,
-    scheduled::ScheduledMutation,
-    reactions::ReactionsMutation,
-    pins::PinsMutation,
-    stars::StarsMutation,
-    polls::PollsMutation,
-    receipts::ReceiptsMutation,
-    presence::PresenceMutation,
+    bots::BotsMutation,
     profiles::ProfilesMutation,
     privacy::PrivacyMutation,
+);
+
+/// Whom one knows.
+#[derive(MergedObject, Default)]
+struct PeopleMutations(
     contacts::ContactsMutation,
-    calls::CallsMutation,
-    typing::TypingMutation,
-    bots::BotsMutation,
     requests::RequestsMutation,
     blocks::BlocksMutation,
     reports::ReportsMutation,
-    states::StatesMutation,
+);
+
+/// Where one talks.
+#[derive(MergedObject, Default)]
+struct ConversationMutations(
     templates::TemplatesMutation,
+    states::StatesMutation,
+    join_requests::JoinRequestsMutation,
+    invitations::InvitationsMutation,
+    bans::BansMutation,
+    settings::SettingsMutation,
+    conversations::ConversationsMutation,
+    members::MembersMutation,
+);
+
+/// What lasts a moment.
+#[derive(MergedObject, Default)]
+struct LiveMutations(
+    calls::CallsMutation,
+    presence::PresenceMutation,
+    typing::TypingMutation,
+    receipts::ReceiptsMutation,
+);
+
+/// What one says.
+#[derive(MergedObject, Default)]
+struct MessageMutations(
+    scheduled::ScheduledMutation,
+    polls::PollsMutation,
+    stars::StarsMutation,
+    pins::PinsMutation,
+    threads::ThreadsMutation,
+    reactions::ReactionsMutation,
+    messages::MessagesMutation,
 );
 
 /// The root of all streams.
@@ -157,6 +201,7 @@ struct Subscription(
     requests::RequestsSubscription,
     states::StatesSubscription,
     stars::StarsSubscription,
+    join_requests::JoinRequestsSubscription,
 );
 
 type Root = Schema<Query, Mutation, Subscription>;

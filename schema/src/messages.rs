@@ -24,6 +24,7 @@ use crate::reactions::{self, Reaction};
 use crate::scalars::{DateTime, int};
 use crate::scope::Scope;
 use crate::sharing::per_viewer;
+use crate::system::SystemContent;
 use crate::threads::Thread;
 use crate::users::User;
 
@@ -177,6 +178,13 @@ impl Message {
             |row: &EditRow| seq_cursor(List::Edits, row.seq),
             |row| MessageEdit::new(&self.scope, row),
         ))
+    }
+
+    /// What a message of the system tells; null for all others.
+    async fn system(&self) -> Result<Option<SystemContent>> {
+        let details = self.details().await?;
+        let told = details.and_then(|details| details.content.system.clone());
+        Ok(told.map(|told| SystemContent::new(&self.scope, told)))
     }
 
     /// The sender's idempotency key, as it was given.

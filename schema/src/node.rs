@@ -71,7 +71,13 @@ async fn find(scope: &Scope, id: &ID) -> Result<Node> {
 async fn find_if_any(scope: &Scope, id: &ID) -> Result<Option<Node>> {
     let loaders = scope.loaders();
     let found = match GlobalId::parse(id) {
-        None | Some(GlobalId::Code(_) | GlobalId::ApiKey(_)) => return Ok(None),
+        None
+        | Some(
+            GlobalId::Code(_)
+            | GlobalId::ApiKey(_)
+            | GlobalId::Invitation(_)
+            | GlobalId::JoinRequest(_),
+        ) => return Ok(None),
         Some(GlobalId::User(id)) => {
             let row = loaders.user(id).await;
             row.map(|row| Node::User(User::new(scope, row)))

@@ -25,6 +25,7 @@ use crate::conversations::Conversation;
 use crate::error::Result;
 use crate::filters::{ConversationFilter, checked};
 use crate::id::Global as _;
+use crate::join_requests::JoinRequest;
 use crate::messages::Message;
 use crate::privacy::PrivacySettings;
 use crate::requests::{ChatRequest, ChatRequestDirection, ChatRequestState};
@@ -395,6 +396,25 @@ impl Viewer {
         Ok(Connection::of(&page, cursor, |row| {
             ChatRequest::new(&self.scope, Arc::new(row.clone()))
         }))
+    }
+
+    /// The viewer's requests to join conversations that are not forgotten yet, the one asked last first.
+    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    async fn join_requests(
+        &self,
+        #[graphql(desc = "Take so many from the beginning: 1 to 200, 50 by default.")]
+        first: Option<i32>,
+        #[graphql(desc = "Start behind the item with this cursor.")] after: Option<String>,
+        #[graphql(desc = "Take so many from the end: 1 to 200.")] last: Option<i32>,
+        #[graphql(desc = "Stop in front of the item with this cursor.")] before: Option<String>,
+    ) -> Result<Connection<JoinRequest>> {
+        let args = RawPageArgs {
+            first,
+            after,
+            last,
+            before,
+        };
+        JoinRequest::own_page(&self.scope, args).await
     }
 
     /// The messages with a star of the viewer's, the latest star first. Those that the viewer does not see

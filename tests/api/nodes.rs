@@ -4,6 +4,7 @@
 mod blocks;
 mod calls;
 mod endings;
+mod governance;
 mod outage;
 mod presence;
 mod privacy;

@@ -6,6 +6,7 @@ use backchannel_domain::{Plan, audit, operators};
 use serde_json::json;
 
 use crate::audit::LOG;
+use crate::bans::BANS;
 use crate::blocks::BLOCKED;
 use crate::bots::{KEYS, REVOKE_KEY, makes_bot};
 use crate::calls::{ANSWER, HANG_UP, HISTORY, ICE};
@@ -14,6 +15,8 @@ use crate::contacts;
 use crate::directory::FIND;
 use crate::harness::people::{JOIN_ROOM, PASSWORD, text};
 use crate::harness::{App, Person, Room, on_both, until};
+use crate::invitations::{INVITATIONS, PREVIEW};
+use crate::join_requests::{APPROVE, OWN, WAITING, WITHDRAW};
 use crate::marked;
 use crate::polls::{self, poll};
 use crate::reactions;
@@ -67,6 +70,11 @@ fn full_scan(plan: &str) -> Option<&str> {
         "hidden_messages",
         "polls",
         "poll_votes",
+        "bans",
+        "invitations",
+        "join_requests",
+        "last_sends",
+        "erasures",
     ];
     plan.lines().find(|line| {
         let line = line.trim();
@@ -444,6 +452,68 @@ async fn marks([ann, bob]: [&Person; 2], room: &Room) {
     ann.deletes(&both[1]).await;
 }
 
+/// Bans, invitations and requests to join, with their lists; slow mode; what the system tells; a
+/// conversation from being archived to being erased.
+async fn governance(app: &App, [ann, bob, fay, gus]: [&Person; 4]) {
+    let input = json!({ "kind": "ROOM", "memberIds": [bob.id], "slug": "governed" });
+    let room = ann.makes(input).await;
+    ann.sets(
+        &room,
+        json!({ "joinsByRequest": true, "slowModeSeconds": 1 }),
+    )
+    .await;
+    bob.sends(&room, "slowly").await;
+    let made = ann.invites(&room, json!({ "asksFirst": true })).await;
+    ann.invites(&room, json!({})).await;
+    let mut waiting = ann.hears_of_joins(app, &room).await;
+    fay.asks(PREVIEW, json!({ "code": made.code })).await;
+    let asked = fay.accepts(&made.code).await["joinRequest"]["id"].clone();
+    assert_eq!(waiting.next().await, asked);
+    let other = gus.asks_to_join("governed").await["id"].clone();
+    assert_eq!(waiting.next().await, other);
+    gus.settles(WITHDRAW, &other).await;
+    gus.asks_to_join("governed").await;
+    for (query, path) in [
+        (BANS, "bans"),
+        (INVITATIONS, "invitations"),
+        (WAITING, "joinRequests"),
+    ] {
+        for one in [bob, gus] {
+            ann.bans(&room, one).await;
+            ann.unbans(&room, one).await;
+        }
+        ann.bans(&room, bob).await;
+        let page = ann.asks(query, json!({ "id": room.id, "first": 1 })).await;
+        let cursor = &page["conversation"][path]["pageInfo"]["endCursor"];
+        for narrow in [
+            json!({ "id": room.id, "first": 1, "after": cursor }),
+            json!({ "id": room.id, "last": 1, "before": cursor }),
+        ] {
+            ann.asks(query, narrow).await;
+        }
+    }
+    let page = fay.asks(OWN, json!({ "first": 1 })).await;
+    let cursor = &page["viewer"]["joinRequests"]["pageInfo"]["endCursor"];
+    fay.asks(OWN, json!({ "first": 1, "after": cursor })).await;
+    fay.asks(OWN, json!({ "last": 1, "before": cursor })).await;
+    ann.settles(APPROVE, &asked).await;
+    gus.accepts(&ann.invites(&room, json!({ "maxUses": 1 })).await.code)
+        .await;
+    let query = "query($id: ID!) { conversation(id: $id) { messages(system: true) { nodes { system { action user { id } } } } }
+        viewer { conversations { nodes { messages(last: 1, system: true) { nodes { id } } bans { nodes { reason } } } } } }";
+    // Not every conversation of hers shows its bans.
+    ann.request(query, json!({ "id": room.id })).await;
+    ann.archives(&room).await;
+    ann.restores(&room).await;
+    drop(waiting);
+    ann.deletes_conversation(&room).await;
+    app.advance(std::time::Duration::from_secs(61));
+    until("it is erased", || async {
+        app.runs_sql("SELECT count(*) FROM erasures").await == "0"
+    })
+    .await;
+}
+
 /// Enough that some must go together.
 async fn sends_at_once(ann: &Person) {
     let rooms =
@@ -563,6 +633,7 @@ on_both! {
         drop((watching, back));
         accounts(app, &ann).await;
         views(app, &ann, &bob, &other).await;
+        governance(app, [&ann, &bob, &fay, &gus]).await;
         requests([&ann, &bob, &fay, &gus]).await;
         writing::all_that_messages_hold(app, &ann, &bob).await;
         sessions(app, &ann).await;

@@ -208,6 +208,9 @@ on_both! {
         told(1).await;
         bob.unpins(&asked).await;
         told(1).await;
+        let gone = cleo.makes_group("Gone", &[&ann, &bob]).await;
+        cleo.deletes_conversation(&gone).await;
+        told(1).await;
         let call = ann.calls(&direct).await;
         ann.does(HANG_UP, &text(&call["id"])).await;
         told(1).await;

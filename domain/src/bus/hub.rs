@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use backchannel_entities::{ConversationId, conversation};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
-use tokio::sync::{OnceCell, broadcast};
+use tokio::sync::{OnceCell, broadcast, watch};
 
 use crate::clock::Clock;
 use crate::db::in_list;
@@ -35,6 +35,8 @@ pub(crate) struct Hub {
     ends: Weak<Ends>,
     /// To the conversation's own streams; made for the first.
     live: OnceLock<broadcast::Sender<Arc<Event>>>,
+    /// To the streams of requests to join; made for the first.
+    asked: OnceLock<watch::Sender<()>>,
     opened: OnceCell<()>,
     state: Mutex<State>,
 }
@@ -107,6 +109,12 @@ impl Following {
     /// The last event passed on by now.
     pub(crate) fn current_head(&self) -> i64 {
         self.hold.hub.state().head.unwrap_or_default()
+    }
+
+    /// Changes when something becomes of requests to join.
+    pub(crate) fn asked_to_join(&self) -> watch::Receiver<()> {
+        let asked = &self.hold.hub.asked;
+        asked.get_or_init(|| watch::channel(()).0).subscribe()
     }
 
     /// What passes on the conversation's receipts.
@@ -210,6 +218,7 @@ impl Hub {
             id,
             ends,
             live: OnceLock::new(),
+            asked: OnceLock::new(),
             opened: OnceCell::new(),
             state: Mutex::default(),
         }
@@ -272,6 +281,11 @@ impl Hub {
         state.known = state.known.max(notice.last_seq);
         typists.take(notice);
         self.repair_if_behind(&mut state, OVERTAKEN);
+    }
+
+    /// Takes the news that something became of requests to join.
+    pub(super) fn take_join_requests(&self) {
+        self.asked.get().inspect(|asked| asked.send_replace(()));
     }
 
     /// Whether anybody here streams the conversation's receipts.

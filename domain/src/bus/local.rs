@@ -57,7 +57,13 @@ impl Local {
     /// Takes what this node has committed.
     pub(super) fn publish(&self, news: News) {
         self.change_memberships(&news.changed_memberships());
+        for id in news.asked {
+            self.take_join_requests(id);
+        }
         for event in news.events {
+            if let EventKind::ConversationDeleted = event.kind {
+                self.forget_memberships(event.conversation_id);
+            }
             if let (EventKind::MessageSent(_), Some(sender)) = (&event.kind, event.actor_id) {
                 self.pace.sent(event.conversation_id, sender);
             }
@@ -88,6 +94,9 @@ impl Local {
             Told::Conversation(id, ConversationNotice::Typing(notice)) => {
                 self.take_typing(id, notice);
             }
+            Told::Conversation(id, ConversationNotice::JoinRequests) => {
+                self.take_join_requests(id);
+            }
             Told::Missed(since) => self.missed.ask(since),
             Told::User(id, notice) => self.tell_user(id, notice),
             Told::SessionEnded(id) => self.end_session(id),
@@ -102,6 +111,10 @@ impl Local {
 
     pub(super) fn take_typing(&self, id: ConversationId, notice: TypingNotice) {
         self.hubs.get(&id).inspect(|hub| hub.take_typing(notice));
+    }
+
+    pub(super) fn take_join_requests(&self, id: ConversationId) {
+        self.hubs.get(&id).inspect(|hub| hub.take_join_requests());
     }
 
     /// The conversations whose receipts somebody here streams.
@@ -144,6 +157,11 @@ impl Local {
         for claim in claims {
             self.recent_memberships.forget(claim);
         }
+    }
+
+    fn forget_memberships(&self, id: ConversationId) {
+        self.recent_memberships
+            .forget_where(|conversation| conversation.id == id);
     }
 
     pub(super) fn end_session(&self, id: SessionId) {

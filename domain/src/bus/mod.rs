@@ -28,7 +28,8 @@ use std::time::Duration;
 
 use backchannel_entities::{
     ConversationId, SessionId, Timestamp, UserId, call, call_party, chat_request,
-    conversation_event, conversation_state, member, message, presence, session, user as users,
+    conversation_event, conversation_state, join_request, member, message, presence, session,
+    user as users,
 };
 use sea_orm::sea_query::{Expr, Func, SimpleExpr};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
@@ -92,6 +93,8 @@ pub(crate) struct News {
     pub(crate) notices: Vec<(UserId, UserNotice)>,
     pub(crate) advances: Vec<(ConversationId, Advance)>,
     pub(crate) ended: Vec<SessionId>,
+    /// Conversations that somebody asks to join, or does no longer.
+    pub(crate) asked: Vec<ConversationId>,
 }
 
 impl News {
@@ -163,6 +166,9 @@ impl Bus {
             self.0.outbox.put(redis, news.advances.clone());
             for (user_id, notice) in &news.notices {
                 redis.tell(Topic::User(*user_id), notice);
+            }
+            for id in &news.asked {
+                redis.tell(Topic::Conversation(*id), &ConversationNotice::JoinRequests);
             }
             for id in &news.ended {
                 redis.tell_session_ended(*id);
@@ -322,6 +328,16 @@ impl Bus {
         }
         for (id, seq) in last_seqs_since(db, seen).await? {
             local.hubs.get(&id).inspect(|hub| hub.hint(seq));
+        }
+        let asked: Vec<ConversationId> = join_request::Entity::find()
+            .select_only()
+            .column(join_request::Column::ConversationId)
+            .filter(seen.is_later(join_request::Column::Stamp))
+            .into_tuple()
+            .all(&db.reader)
+            .await?;
+        for id in asked.into_iter().collect::<HashSet<_>>() {
+            local.take_join_requests(id);
         }
         let joined: Vec<UserId> = member::Entity::find()
             .select_only()

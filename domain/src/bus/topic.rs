@@ -53,6 +53,8 @@ pub(crate) enum ConversationNotice {
     Receipts(Vec<Advance>),
     /// This member types, or does no longer.
     Typing(TypingNotice),
+    /// Something has become of requests to join.
+    JoinRequests,
 }
 
 /// Told about a user.

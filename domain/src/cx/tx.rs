@@ -175,6 +175,12 @@ impl Tx {
         self.news.advances.push((id, advance));
     }
 
+    /// Tells those who answer requests to join a conversation that something became of one, once the
+    /// transaction has committed.
+    pub(crate) fn asked_to_join(&mut self, id: ConversationId) {
+        self.news.asked.push(id);
+    }
+
     /// Ends the streams and sockets of a session once the transaction has committed.
     pub(crate) fn end_session(&mut self, session_id: SessionId) {
         self.news.ended.push(session_id);

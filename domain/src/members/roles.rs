@@ -8,11 +8,11 @@ use sea_orm::{ActiveModelTrait as _, Set};
 use crate::access::{self, Membership};
 use crate::bots::Scope;
 use crate::cx::Tx;
-use crate::event::EventKind;
-use crate::users::User;
-use crate::{Cx, Error, Result};
+use crate::messages::{SystemAction, SystemContent};
+use crate::{Cx, Error, Result, users};
 
-use super::{Member, Role, record};
+use super::notes::{named, record};
+use super::{Member, Role};
 
 /// Gives a member another role. A conversation has one owner: whoever makes another one the owner
 /// is an admin from then on. The role that a member has already is no change.
@@ -26,10 +26,10 @@ pub async fn set_role(
     user_id: UserId,
     role: Role,
 ) -> Result<Arc<Member>> {
-    let actor = Arc::clone(&cx.signed_in()?.user);
+    let actor = cx.signed_in()?.user.id;
     cx.write_in(Scope::Conversations, move |tx| {
         Box::pin(async move {
-            let membership = Membership::lock(tx, actor.id, id).await?;
+            let membership = Membership::lock(tx, actor, id).await?;
             let target = access::find(&tx.db, id, user_id).await?;
             let target = target
                 .filter(|target| target.left_at.is_none())
@@ -46,7 +46,7 @@ pub async fn set_role(
 
 async fn change(
     tx: &mut Tx,
-    actor: Arc<User>,
+    actor_id: UserId,
     membership: Membership,
     target: Member,
     role: Role,
@@ -54,19 +54,28 @@ async fn change(
     // Nobody but the owner makes an owner.
     let before = (role == Role::Owner).then_some(membership.member);
     let id = target.conversation_id;
-    let mut kinds = vec![EventKind::MemberRoleChanged(target.user_id)];
-    let named = vec![actor.id, target.user_id];
+    let note = |user_id, role| SystemContent {
+        action: match role {
+            Role::Owner => SystemAction::OwnerChanged,
+            Role::Admin | Role::Member => SystemAction::RoleChanged,
+        },
+        actor_id,
+        user_id,
+        role: Some(role),
+    };
+    let mut notes = vec![note(target.user_id, role)];
     let mut row = member::ActiveModel::from(target);
     row.role = Set(role);
     let changed = row.update(&tx.db).await?;
     if let Some(before) = before {
-        kinds.push(EventKind::MemberRoleChanged(before.user_id));
+        notes.push(note(before.user_id, Role::Admin));
         let mut row = member::ActiveModel::from(before);
         row.role = Set(Role::Admin);
         row.update(&tx.db).await?;
     }
-    let count = i64::try_from(kinds.len()).map_err(Error::internal)?;
+    let count = i64::try_from(notes.len()).map_err(Error::internal)?;
     let conversation = tx.allocate(id, count).await?;
-    record(tx, &conversation, actor.id, kinds, named).await?;
+    let users = users::read_many(&tx.db, named(&notes)).await?;
+    record(tx, &conversation, notes, &users).await?;
     Ok(Arc::new(changed))
 }

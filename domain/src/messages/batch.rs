@@ -26,6 +26,7 @@ use crate::event::{Event, EventKind};
 use crate::users::User;
 use crate::{Error, Result, limits};
 
+use super::pace::Guards;
 use super::statements::{Found, Held, Place, Texts, find, find_by_id, lock, write};
 use super::{Message, MessageKind, NewMessage, details};
 
@@ -281,15 +282,23 @@ async fn append(
     let mut ids: Vec<ConversationId> = sends.iter().map(|send| send.new.conversation_id).collect();
     ids.sort_unstable();
     ids.dedup();
+    let locked = lock(tx, handles.sends.texts.as_ref(), ids, held).await?;
+    let found = find(tx, sends).await?;
+    let is_guarded = |found: &Option<Found>| found.as_ref().is_some_and(|found| found.is_guarded);
+    let guarded = sends.iter().zip(&found);
+    let guarded: Vec<_> = guarded
+        .filter(|(_, found)| is_guarded(found))
+        .map(|(send, _)| (send.new.conversation_id, send.sender.id))
+        .collect();
     let mut batch = Batch {
         sends,
-        locked: lock(tx, handles.sends.texts.as_ref(), ids, held).await?,
+        locked,
+        guards: Guards::find(tx, &guarded).await?,
         now: tx.now(),
         places: HashMap::new(),
         keys: HashMap::new(),
         new: Vec::new(),
     };
-    let found = find(tx, sends).await?;
     let mut there = HashMap::new();
     if tried == Tried::Before {
         there = find_by_id(tx, sends).await?;
@@ -301,7 +310,13 @@ async fn append(
             None => batch.decide(n, found),
         })
         .collect();
-    let Batch { places, new, .. } = batch;
+    let Batch {
+        places,
+        new,
+        guards,
+        ..
+    } = batch;
+    guards.write(tx).await?;
     let messages = if new.is_empty() {
         Vec::new()
     } else {
@@ -346,6 +361,7 @@ async fn insert(
 struct Batch<'s> {
     sends: &'s [&'s Outgoing],
     locked: HashSet<ConversationId>,
+    guards: Guards,
     now: Timestamp,
     /// Where each conversation has come to by that.
     places: HashMap<ConversationId, Place>,
@@ -380,6 +396,9 @@ impl<'s> Batch<'s> {
         if send.new.mentioned().contains(&EVERYONE) {
             access::may_mention_everyone(found.kind, found.role)?;
         }
+        if found.is_guarded {
+            self.guards.admit(id, found.role)?;
+        }
         if let Some(first) = found.first {
             let digest = first.digest.clone();
             return send.or_conflict(digest.as_ref(), Verdict::Known(Arc::new(first)));
@@ -396,9 +415,11 @@ impl<'s> Batch<'s> {
         if place.last_seq >= limits::SEQ {
             return Err(Error::NotFound("conversation"));
         }
+        let at = place.last_active_at.max(self.now);
+        self.guards.take((id, send.sender.id), found.role, at)?;
         place.last_seq += 1;
         // Time must not run backwards over the sequence.
-        place.last_active_at = place.last_active_at.max(self.now);
+        place.last_active_at = at;
         let message = self.new.len();
         self.new.push((index, *place));
         if let Some(key) = send.key() {

@@ -10,6 +10,7 @@ mod editing;
 mod forwarding;
 pub mod hiding;
 mod new;
+pub(crate) mod pace;
 mod pages;
 pub mod pins;
 mod queue;
@@ -38,10 +39,12 @@ pub(crate) use self::editing::lock;
 pub use self::editing::{MessageEdit, delete, edit, pages_of_edits};
 pub use self::forwarding::forward;
 pub use self::new::{Kind as NewMessageKind, NewMessage, Parts};
-pub use self::pages::{MessagePage, Sender, pages};
+pub use self::pages::{MessagePage, MessagesRequest, Of, Sender, pages};
 pub(crate) use self::queue::SendQueue;
 pub use backchannel_entities::message::{Kind as MessageKind, Model as Message};
-pub use backchannel_entities::message_detail::{Content, Model as MessageDetail};
+pub use backchannel_entities::message_detail::{
+    Content, Model as MessageDetail, SystemAction, SystemContent,
+};
 
 /// Sends a message; answers once it is durable. The same key of the same sender again, on
 /// any node, answers the first message and sends nothing.

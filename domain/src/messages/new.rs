@@ -300,6 +300,7 @@ impl More {
                 body,
                 entities: content::checked_entities(text, parts.entities)?,
                 forwarded: None,
+                system: None,
             },
             reply_to_id: parts.reply_to_id,
             root_id: parts.thread_id,

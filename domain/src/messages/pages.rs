@@ -83,20 +83,41 @@ m."id", m."conversation_id", m."seq", m."sender_id", m."client_message_id", m."d
 m."created_at", m."edited_at", m."deleted_at", m."stamp", m."kind", m."has_details", u."display_name", u."avatar_url",
 u."is_selective", u."shows_avatar""#;
 
+/// Which messages a page has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Of {
+    /// What members have said.
+    Members,
+    /// And what the system tells of them.
+    All,
+}
+
+/// What is asked of a page of messages; positions are seqs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct MessagesRequest {
+    /// Which stretch.
+    pub page: PageRequest<i64>,
+    /// Which messages.
+    pub of: Of,
+}
+
 /// The statement for a page of each conversation. One text for all numbers of conversations but
 /// one, which is by far the most common: its statement does without a list.
 fn statement(
     backend: DbBackend,
     viewer: UserId,
     ids: &[ConversationId],
-    request: &PageRequest<i64>,
+    MessagesRequest { page: request, of }: &MessagesRequest,
 ) -> Statement {
     let (order, reaches, no_bound) = match request.end {
         End::Start => ("ASC", "<=", i64::MAX),
         End::Finish => ("DESC", ">=", 0),
     };
     let mut values: Vec<Value> = vec![request.rows().into(), viewer.into()];
-    let mut bounds = String::new();
+    let mut bounds = match of {
+        Of::Members => r#" AND m."kind" <> 'system'"#.to_owned(),
+        Of::All => String::new(),
+    };
     for (bound, seq) in [(">", request.after), ("<", request.before)] {
         if let Some(seq) = seq {
             values.push(seq.into());
@@ -171,7 +192,7 @@ fn is_shown(ids: &[ConversationId], list: usize) -> String {
 pub async fn pages(
     cx: &Cx,
     ids: &[ConversationId],
-    request: &PageRequest<i64>,
+    request: &MessagesRequest,
 ) -> Result<HashMap<ConversationId, MessagePage>> {
     let viewer = cx.signed_in()?.user.id;
     if ids.is_empty() {
@@ -180,7 +201,9 @@ pub async fn pages(
     let db = cx.read();
     let statement = statement(db.get_database_backend(), viewer, ids, request);
     let rows = Sent::find_by_statement(statement).all(db).await?;
-    let pages = request.pages(rows, |sent| sent.message.conversation_id);
+    let pages = request
+        .page
+        .pages(rows, |sent| sent.message.conversation_id);
     let mut pages: HashMap<_, _> = pages
         .into_iter()
         .map(|(id, page)| (id, MessagePage::of(page)))

@@ -17,13 +17,18 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use backchannel_domain::bans::{self, Ban, BanPosition};
 use backchannel_domain::calls::Call;
 use backchannel_domain::conversations::Conversation;
 use backchannel_domain::conversations::states::State;
+use backchannel_domain::invitations::{self, Invitation, InvitationPosition};
+use backchannel_domain::join_requests::{self, JoinAskPosition, JoinRequest};
 use backchannel_domain::members::{JoinPosition, Member};
 use backchannel_domain::messages::pins::{Pin, PinPosition};
 use backchannel_domain::messages::threads::{ReaderPosition, ThreadRead, ThreadStanding};
-use backchannel_domain::messages::{Message, MessageDetail, MessageEdit, MessagePage};
+use backchannel_domain::messages::{
+    Message, MessageDetail, MessageEdit, MessagePage, MessagesRequest,
+};
 use backchannel_domain::page::{Page, PageRequest};
 use backchannel_domain::polls::{OptionKey, Poll};
 use backchannel_domain::presence::Presence;
@@ -40,10 +45,11 @@ use backchannel_domain::{
 
 use self::gathering::Lazy;
 use self::sources::{
-    Calls, ChatRequests, Conversations, DeliveredHere, Details, EditPages, LastMessages,
-    MemberCounts, MemberPages, Members, MentionCounts, MessagePages, Messages, Presences,
-    SeenByCounts, SeenByPages, Sessions, ShownReads, States, Tags, Templates, ThreadPages,
-    ThreadReaderPages, ThreadStandings, Ties, UnreadCounts, Users,
+    BanPages, Calls, ChatRequests, Conversations, DeliveredHere, Details, EditPages,
+    InvitationPages, JoinRequestPages, LastMessages, MemberCounts, MemberPages, Members,
+    MentionCounts, MessagePages, Messages, Presences, Previews, SeenByCounts, SeenByPages,
+    Sessions, ShownReads, States, Tags, Templates, ThreadPages, ThreadReaderPages, ThreadStandings,
+    Ties, UnreadCounts, Users,
 };
 use self::tallies::{
     OwnHidden, OwnReactions, OwnStars, OwnVotes, Pins, Polls, ReactionPages, VoterPages,
@@ -81,6 +87,10 @@ pub(crate) struct Loaders {
     polls: Lazy<Polls>,
     own_votes: Lazy<OwnVotes>,
     voter_pages: Lazy<VoterPages>,
+    previews: Lazy<Previews>,
+    ban_pages: Lazy<BanPages>,
+    invitation_pages: Lazy<InvitationPages>,
+    join_request_pages: Lazy<JoinRequestPages>,
     calls: Lazy<Calls>,
     sessions: Lazy<Sessions>,
     chat_requests: Lazy<ChatRequests>,
@@ -123,6 +133,10 @@ impl Loaders {
             polls: Lazy::default(),
             own_votes: Lazy::default(),
             voter_pages: Lazy::default(),
+            previews: Lazy::default(),
+            ban_pages: Lazy::default(),
+            invitation_pages: Lazy::default(),
+            join_request_pages: Lazy::default(),
             calls: Lazy::default(),
             sessions: Lazy::default(),
             chat_requests: Lazy::default(),
@@ -301,7 +315,7 @@ impl Loaders {
     pub(crate) async fn message_page(
         &self,
         id: ConversationId,
-        request: PageRequest<i64>,
+        request: MessagesRequest,
     ) -> Result<Arc<MessagePage>> {
         let page = self.message_pages.load(&self.cx, (request, id)).await?;
         let page = page.unwrap_or_default();
@@ -360,6 +374,45 @@ impl Loaders {
         // One who has left meanwhile does not see them; others do.
         self.note(found.is_none());
         Ok(found)
+    }
+
+    /// A conversation as it looks to one who is not in it.
+    pub(crate) async fn preview(&self, id: ConversationId) -> Result<Arc<Conversation>> {
+        self.previews
+            .load(&self.cx, id)
+            .await?
+            .ok_or(Error::NotFound("conversation"))
+    }
+
+    /// Who is banned, for those who may see it.
+    pub(crate) async fn ban_page(
+        &self,
+        id: ConversationId,
+        request: PageRequest<BanPosition>,
+    ) -> Result<Arc<Page<Ban>>> {
+        let page = self.ban_pages.load(&self.cx, (request, id)).await?;
+        page.ok_or(bans::UNSEEN)
+    }
+
+    /// The invitations, for those who may make some.
+    pub(crate) async fn invitation_page(
+        &self,
+        id: ConversationId,
+        request: PageRequest<InvitationPosition>,
+    ) -> Result<Arc<Page<Invitation>>> {
+        let page = self.invitation_pages.load(&self.cx, (request, id)).await?;
+        page.ok_or(invitations::UNSEEN)
+    }
+
+    /// Who asks to join, for those who answer.
+    pub(crate) async fn join_request_page(
+        &self,
+        id: ConversationId,
+        request: PageRequest<JoinAskPosition>,
+    ) -> Result<Arc<Page<JoinRequest>>> {
+        let pages = &self.join_request_pages;
+        let page = pages.load(&self.cx, (request, id)).await?;
+        page.ok_or(join_requests::UNSEEN)
     }
 
     /// What the actor has reacted to a message with.

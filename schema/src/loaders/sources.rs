@@ -4,13 +4,16 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
+use backchannel_domain::bans::{self, Ban, BanPosition};
 use backchannel_domain::calls::{self, Call};
 use backchannel_domain::conversations::states::{self, State};
 use backchannel_domain::conversations::{self, Conversation, tags};
+use backchannel_domain::invitations::{self, Invitation, InvitationPosition};
+use backchannel_domain::join_requests::{self, JoinAskPosition, JoinRequest};
 use backchannel_domain::members::{self, JoinPosition, Member};
 use backchannel_domain::messages::threads::{self, ReaderPosition, ThreadRead, ThreadStanding};
 use backchannel_domain::messages::{
-    self, Message, MessageDetail, MessageEdit, MessagePage, details,
+    self, Message, MessageDetail, MessageEdit, MessagePage, MessagesRequest, details,
 };
 use backchannel_domain::page::{Page, PageRequest};
 use backchannel_domain::presence::{self, Seen};
@@ -266,7 +269,7 @@ impl Source for Details {
 pub(super) struct MessagePages;
 
 impl Source for MessagePages {
-    type Key = (PageRequest<i64>, ConversationId);
+    type Key = (MessagesRequest, ConversationId);
     type Value = Arc<MessagePage>;
 
     async fn fetch(cx: &Cx, keys: &[Self::Key]) -> Result<HashMap<Self::Key, Self::Value>> {
@@ -292,14 +295,78 @@ impl Source for Calls {
 }
 
 /// What each page is of: one field of the document is one request.
-pub(super) fn by_request<C: Eq + Hash, K: Copy>(
-    keys: &[(PageRequest<C>, K)],
-) -> HashMap<&PageRequest<C>, Vec<K>> {
+pub(super) fn by_request<R: Eq + Hash, K: Copy>(keys: &[(R, K)]) -> HashMap<&R, Vec<K>> {
     let mut ids: HashMap<_, Vec<_>> = HashMap::new();
     for (request, id) in keys {
         ids.entry(request).or_default().push(*id);
     }
     ids
+}
+
+/// Conversations as those see them who are not in them.
+pub(super) struct Previews;
+
+impl Source for Previews {
+    type Key = ConversationId;
+    type Value = Arc<Conversation>;
+
+    async fn fetch(
+        cx: &Cx,
+        keys: &[ConversationId],
+    ) -> Result<HashMap<ConversationId, Arc<Conversation>>> {
+        conversations::previews(cx, keys).await
+    }
+}
+
+pub(super) struct BanPages;
+
+impl Source for BanPages {
+    type Key = (PageRequest<BanPosition>, ConversationId);
+    type Value = Arc<Page<Ban>>;
+
+    async fn fetch(cx: &Cx, keys: &[Self::Key]) -> Result<HashMap<Self::Key, Self::Value>> {
+        let mut found = HashMap::with_capacity(keys.len());
+        for (request, ids) in by_request(keys) {
+            for (id, page) in bans::pages(cx, &ids, request).await? {
+                found.insert((request.clone(), id), Arc::new(page));
+            }
+        }
+        Ok(found)
+    }
+}
+
+pub(super) struct InvitationPages;
+
+impl Source for InvitationPages {
+    type Key = (PageRequest<InvitationPosition>, ConversationId);
+    type Value = Arc<Page<Invitation>>;
+
+    async fn fetch(cx: &Cx, keys: &[Self::Key]) -> Result<HashMap<Self::Key, Self::Value>> {
+        let mut found = HashMap::with_capacity(keys.len());
+        for (request, ids) in by_request(keys) {
+            for (id, page) in invitations::pages(cx, &ids, request).await? {
+                found.insert((request.clone(), id), Arc::new(page));
+            }
+        }
+        Ok(found)
+    }
+}
+
+pub(super) struct JoinRequestPages;
+
+impl Source for JoinRequestPages {
+    type Key = (PageRequest<JoinAskPosition>, ConversationId);
+    type Value = Arc<Page<JoinRequest>>;
+
+    async fn fetch(cx: &Cx, keys: &[Self::Key]) -> Result<HashMap<Self::Key, Self::Value>> {
+        let mut found = HashMap::with_capacity(keys.len());
+        for (request, ids) in by_request(keys) {
+            for (id, page) in join_requests::pages(cx, &ids, request).await? {
+                found.insert((request.clone(), id), Arc::new(page));
+            }
+        }
+        Ok(found)
+    }
 }
 
 pub(super) struct Sessions;

@@ -3,8 +3,11 @@
 use std::collections::BTreeSet;
 
 use crate::audit::LOG as AUDIT;
+use crate::bans::{BAN, UNBAN};
 use crate::bots::{CREATE_KEY, KEYS, REVOKE_KEY, makes_bot};
 use crate::contacts;
+use crate::invitations::{INVITE, REVOKE as REVOKE_INVITATION};
+use crate::join_requests::{APPROVE, DECLINE as DECLINE_JOIN, RECEIVED, WITHDRAW};
 use crate::marked;
 use crate::polls;
 use crate::presence::WATCH;
@@ -14,6 +17,7 @@ use crate::reports::REPORT;
 use crate::requests::{self, ACCEPT, CANCEL, REQUEST};
 use crate::scheduled::{self, SCHEDULE};
 use crate::sessions::{RENAME, REVOKE, session_ids};
+use crate::settings::{ARCHIVE, DELETE_CONVERSATION, RESTORE};
 use crate::states::making;
 use crate::templates;
 use crate::writing::forwarding::FORWARD;
@@ -61,6 +65,9 @@ on_both! {
             requests.push(text(&request["id"]));
         }
         let template = ann.saves(room, "Mine").await;
+        // An invitation, and a request to join by it.
+        let invited = ann.invites(&public, json!({ "asksFirst": true })).await;
+        let joins = text(&cleo.accepts(&invited.code).await["joinRequest"]["id"]);
         let mut probed = BTreeSet::new();
         for Probe { of, kind, query, variables } in probes(&scene, &own, &first) {
             probed.insert(of);
@@ -72,6 +79,8 @@ on_both! {
                 "key_" => vec![&key],
                 "req_" => requests.iter().collect(),
                 "tpl_" => vec![&template],
+                "inv_" => vec![&invited.id],
+                "jrq_" => vec![&joins],
                 // People are no secret; that they are not in the stranger's room is.
                 _ => vec![&ann.id, &bob.id, &bot.id],
             };
@@ -86,6 +95,8 @@ on_both! {
                 "UnblockUserInput.userId",
                 "ReportInput.userId",
                 "TextEntityInput.userId",
+                "BanMemberInput.userId",
+                "UnbanMemberInput.userId",
             ];
             if of_people.contains(&of) {
                 continue;
@@ -433,7 +444,53 @@ fn probes(scene: &Scene, own: &Room, first: &Sent) -> Vec<Probe> {
     let of = "Viewer.starredMessages.conversationId";
     let starred = json!({ "conversation": "$" });
     probes.push(probe(of, "cnv_", marked::STARRED, starred));
-    for kind in ["cnv_", "msg_", "cll_", "ses_", "key_", "req_", "tpl_"] {
+    for (of, query) in [
+        ("ArchiveConversationInput.conversationId", ARCHIVE),
+        ("RestoreConversationInput.conversationId", RESTORE),
+        (
+            "DeleteConversationInput.conversationId",
+            DELETE_CONVERSATION,
+        ),
+        ("CreateInvitationInput.conversationId", INVITE),
+    ] {
+        let variables = input(json!({ "conversationId": "$" }));
+        probes.push(probe(of, "cnv_", query, variables));
+    }
+    for (of, whom, query) in [
+        (
+            "BanMemberInput.conversationId",
+            "BanMemberInput.userId",
+            BAN,
+        ),
+        (
+            "UnbanMemberInput.conversationId",
+            "UnbanMemberInput.userId",
+            UNBAN,
+        ),
+    ] {
+        for user in [ann.as_str(), stranger] {
+            let variables = input(json!({ "conversationId": "$", "userId": user }));
+            probes.push(probe(of, "cnv_", query, variables));
+        }
+        let variables = input(json!({ "conversationId": own, "userId": "$" }));
+        probes.push(probe(whom, "usr_", query, variables));
+    }
+    let revoke = input(json!({ "invitationId": "$" }));
+    let of = "RevokeInvitationInput.invitationId";
+    probes.push(probe(of, "inv_", REVOKE_INVITATION, revoke));
+    for (of, query) in [
+        ("ApproveJoinRequestInput.requestId", APPROVE),
+        ("DeclineJoinRequestInput.requestId", DECLINE_JOIN),
+        ("WithdrawJoinRequestInput.requestId", WITHDRAW),
+    ] {
+        let variables = input(json!({ "requestId": "$" }));
+        probes.push(probe(of, "jrq_", query, variables));
+    }
+    let of = "Subscription.joinRequestReceived.conversationId";
+    probes.push(probe(of, "cnv_", RECEIVED, json!({ "id": "$" })));
+    for kind in [
+        "cnv_", "msg_", "cll_", "ses_", "key_", "req_", "inv_", "jrq_", "tpl_",
+    ] {
         probes.push(probe("Query.node.id", kind, NODE, json!({ "id": "$" })));
         probes.push(probe(
             "Query.nodes.ids",

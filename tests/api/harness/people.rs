@@ -22,7 +22,7 @@ pub(crate) const EVENTS: &str = "subscription($id: ID!, $after: Int) {
         ... on MemberLeft { user { id } }
         ... on MemberRoleChanged { member { user { id } role } }
         ... on CallEnded { call { id outcome } }
-        ... on ConversationUpdated { details { title description avatarUrl } }
+        ... on ConversationUpdated { details { title description avatarUrl archivedAt settings { onlyAdminsSend slowModeSeconds } } }
         ... on ConversationDeleted { deletedAt }
         ... on MessageReactionsChanged { message { ...Message } }
         ... on MessagePinned { message { ...Message } }

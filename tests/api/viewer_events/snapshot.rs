@@ -38,7 +38,7 @@ struct Snapshot {
 }
 
 const CONVERSATION: &str = "fragment Kept on Conversation {
-    id lastSeq title description avatarUrl
+    id lastSeq title description avatarUrl archivedAt settings { onlyAdminsSend slowModeSeconds }
     members(first: 20) { nodes { role user { id } } }
     messages(last: 20) { nodes { id seq text editedAt deletedAt pinnedAt
         reactions { emoji count } poll { isClosed voterCount options { number count } } } }
@@ -78,6 +78,10 @@ impl Snapshot {
                 .insert(text(&call["id"]), call["outcome"].clone());
         }
         let comes = kind == "MemberJoined" && own(&event["member"]["user"]);
+        if kind == "ConversationDeleted" {
+            self.conversations.remove(&id);
+            return;
+        }
         if comes || !self.conversations.contains_key(&id) {
             let query =
                 format!("query($id: ID!) {{ conversation(id: $id) {{ ...Kept }} }} {CONVERSATION}");
@@ -138,6 +142,8 @@ impl Kept {
                 "title": found["title"],
                 "description": found["description"],
                 "avatarUrl": found["avatarUrl"],
+                "archivedAt": found["archivedAt"],
+                "settings": found["settings"],
             }),
             members: members
                 .iter()
@@ -183,10 +189,11 @@ on_both! {
         let own = bob.makes_group("Bob's", &[&ann]).await;
         let left = ann.makes_group("To be left", &[&bob]).await;
         let again = ann.makes_group("Left and joined", &[&bob]).await;
+        let gone = ann.makes_group("To be deleted", &[&bob]).await;
         let old = ann.sends(&room, "old").await;
         let erased = ann.sends(&room, "old too").await;
         cleo.sends(&room, "stays").await;
-        for other in [&left, &again] {
+        for other in [&left, &again, &gone] {
             bob.sends(other, "hi").await;
         }
         let mut snapshots = vec![Snapshot::of(&bob).await];
@@ -219,6 +226,11 @@ on_both! {
         bob.removes(&left, &bob).await;
         ann.removes(&again, &bob).await;
         ann.sends(&again, "without Bob").await;
+        ann.sends(&gone, "the last").await;
+        ann.deletes_conversation(&gone).await;
+        ann.sets(&room, json!({ "slowModeSeconds": 1 })).await;
+        bob.sends(&room, "slowly").await;
+        ann.archives(&room).await;
         ann.updates(&left, json!({ "title": "Without Bob" })).await;
         snapshots.push(Snapshot::of(&bob).await);
         ann.adds(&again, &[&bob]).await;
@@ -226,6 +238,7 @@ on_both! {
         cleo.sends(&new, "before Bob").await;
         cleo.adds(&new, &[&bob]).await;
         cleo.sends(&new, "after Bob").await;
+        ann.restores(&room).await;
         // The owner goes, and another inherits.
         ann.removes(&room, &ann).await;
         bob.removes(&own, &bob).await;

@@ -11,7 +11,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::conversations::Conversation;
+use crate::conversations::{Conversation, Settings};
 use crate::db::in_list;
 use crate::event::{Event, EventKind};
 use crate::feed::cursor::{CatchingUp, Cursor};
@@ -353,6 +353,8 @@ fn hide_later_text(event: &mut Arc<Event>, left_at: Timestamp) {
                 title: None,
                 description: None,
                 avatar_url: None,
+                archived_at: None,
+                settings: Settings::default(),
                 ..(**conversation).clone()
             }))
         }
