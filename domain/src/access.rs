@@ -296,7 +296,7 @@ pub(crate) fn hidden_from_newcomer(conversation: &Conversation, seq: i64) -> i64
     match conversation.settings.history {
         History::All => 0,
         // The joining itself is seen.
-        History::Joining => (seq - 1).max(0),
+        History::Joining => Ord::max(seq - 1, 0),
     }
 }
 
