@@ -3,7 +3,7 @@
 mod changes;
 mod direct;
 mod list;
-mod previews;
+mod newest;
 mod rooms;
 mod slugs;
 pub mod states;
@@ -36,7 +36,7 @@ use crate::{Cx, Error, Result, blocks, limits, templates, users};
 pub use self::changes::changes;
 pub(crate) use self::direct::Pair;
 pub use self::list::{ActivityPosition, ConversationFilter, Which, count, list, list_pinned};
-pub use self::previews::{last_messages, unread_mention_counts};
+pub use self::newest::{last_messages, unread_mention_counts};
 pub use self::rooms::{RoomPosition, RoomQuery, Tagged, list_rooms, popular_tags};
 pub use self::updating::{ConversationChange, update};
 pub use backchannel_entities::conversation::{
