@@ -14,9 +14,7 @@ mod updating;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use backchannel_entities::{
-    ConversationId, TemplateId, UserId, conversation, member, message,
-};
+use backchannel_entities::{ConversationId, TemplateId, UserId, conversation, member, message};
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, DbErr, EntityTrait, FromQueryResult, JoinType,
@@ -93,7 +91,10 @@ impl NewConversation {
     /// [`Error::BadInput`] for tags that are not acceptable, and for any of a direct conversation.
     pub fn tagged(self, tags: Vec<String>) -> Result<Self> {
         if self.kind == ConversationKind::Direct && !tags.is_empty() {
-            return Err(Error::bad_input("tags", "a direct conversation has no tags"));
+            return Err(Error::bad_input(
+                "tags",
+                "a direct conversation has no tags",
+            ));
         }
         let tags = Some(limits::tags("tags", tags)?);
         Ok(Self { tags, ..self })
@@ -324,8 +325,7 @@ pub async fn get_by_slug(cx: &Cx, slug: &str) -> Result<Conversation> {
 
 /// The conversations a user is in.
 fn of_member(user_id: UserId) -> Select<conversation::Entity> {
-    conversation::Entity::find()
-        .join(JoinType::InnerJoin, membership_of(user_id))
+    conversation::Entity::find().join(JoinType::InnerJoin, membership_of(user_id))
 }
 
 /// The conversations a user sees: those they are in, and rooms.

@@ -171,10 +171,7 @@ pub async fn list(cx: &Cx, request: &PageRequest<TemplateId>) -> Result<Page<Tem
 ///
 /// # Errors
 /// [`Error::Unauthenticated`] when nobody is signed in.
-pub async fn find_many(
-    cx: &Cx,
-    ids: &[TemplateId],
-) -> Result<HashMap<TemplateId, Arc<Template>>> {
+pub async fn find_many(cx: &Cx, ids: &[TemplateId]) -> Result<HashMap<TemplateId, Arc<Template>>> {
     let found = template::Entity::find()
         .filter(template::Column::Id.is_in(in_list(ids)))
         .filter(template::Column::UserId.eq(cx.signed_in()?.user.id))

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, Object, SimpleObject};
+use backchannel_domain::ConversationId;
 use backchannel_domain::conversations::{self, RoomPosition, RoomQuery, Tagged};
 use backchannel_domain::page::{End, PageArgs};
-use backchannel_domain::ConversationId;
 
 use crate::connection::{
     Connection, List, RawPageArgs, count_cursor, page_cost, parse_count_cursor,
@@ -75,7 +75,8 @@ impl RoomsQuery {
         let query = RoomQuery::parse(query.as_deref(), tag.as_deref())?;
         let page = conversations::list_rooms(scope.cx(), &query, &request).await?;
         type Placed = (RoomPosition, conversations::Conversation);
-        let cursor = |(place, _): &Placed| count_cursor(List::Rooms, place.member_count, place.id.0);
+        let cursor =
+            |(place, _): &Placed| count_cursor(List::Rooms, place.member_count, place.id.0);
         Ok(Connection::of(&page, cursor, |(_, row)| {
             Conversation::new(scope, Arc::new(row.clone()))
         }))

@@ -86,7 +86,10 @@ on_both! {
 #[ignore = "it measures, on a quiet machine: scripts/channel"]
 #[expect(clippy::print_stdout, reason = "the figures are of interest")]
 async fn members_of_a_large_channel_are_paged_within_50_ms_anywhere() {
-    for (name, app) in ["SQLite", "Postgres"].into_iter().zip(App::both_with(&[]).await) {
+    for (name, app) in ["SQLite", "Postgres"]
+        .into_iter()
+        .zip(App::both_with(&[]).await)
+    {
         let ann = app.person("Ann").await;
         let big = channel(&app, &ann, MEMBERS).await;
         let (mut times, mut seen, mut after) = (Vec::new(), 0, Value::Null);
@@ -108,11 +111,19 @@ async fn members_of_a_large_channel_are_paged_within_50_ms_anywhere() {
         times.push(began.elapsed());
         times.sort_unstable();
         let (half, most) = (times[times.len() / 2], times[times.len() - 1]);
-        println!("{name}: a page of 200 of {MEMBERS} members: {half:.1?} at the median, {most:.1?} at most");
+        println!(
+            "{name}: a page of 200 of {MEMBERS} members: {half:.1?} at the median, {most:.1?} at most"
+        );
         assert!(most < PROMISED, "{name}: {most:?}");
         for (what, query) in [
-            ("memberCount", "query($id: ID!) { conversation(id: $id) { memberCount } }"),
-            ("unreadCount", "query($id: ID!) { conversation(id: $id) { unreadCount lastMessage { text } } }"),
+            (
+                "memberCount",
+                "query($id: ID!) { conversation(id: $id) { memberCount } }",
+            ),
+            (
+                "unreadCount",
+                "query($id: ID!) { conversation(id: $id) { unreadCount lastMessage { text } } }",
+            ),
         ] {
             let began = Instant::now();
             for _ in 0..20 {
@@ -120,11 +131,15 @@ async fn members_of_a_large_channel_are_paged_within_50_ms_anywhere() {
             }
             println!("{name}: {what}: {:.1?}", began.elapsed() / 20);
         }
-        let count = "SELECT count(*) FROM members m JOIN conversations c ON c.id = m.conversation_id
+        let count =
+            "SELECT count(*) FROM members m JOIN conversations c ON c.id = m.conversation_id
             WHERE c.member_count > 100 AND m.left_at IS NULL";
         let began = Instant::now();
         app.runs_sql(count).await;
-        println!("{name}: counting them, with a new connection: {:.1?}", began.elapsed());
+        println!(
+            "{name}: counting them, with a new connection: {:.1?}",
+            began.elapsed()
+        );
         app.finish().await;
     }
 }

@@ -22,7 +22,8 @@ impl App {
 
 impl Person {
     async fn finds_said(&self, room: &Room) -> (Vec<Value>, Value) {
-        let found = self.asks(PAGE, json!({ "id": room.id, "last": 50 })).await["conversation"].clone();
+        let found =
+            self.asks(PAGE, json!({ "id": room.id, "last": 50 })).await["conversation"].clone();
         let nodes = found["messages"]["nodes"].as_array().expect("a page");
         let texts = nodes.iter().map(|node| node["text"].clone());
         (texts.collect(), found["lastMessage"]["text"].clone())

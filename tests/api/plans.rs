@@ -315,10 +315,16 @@ async fn views(app: &App, ann: &Person, bob: &Person, room: &Room) {
     let everything = json!({
         "kinds": ["GROUP", "DIRECT"], "unread": false, "muted": false, "pinned": false, "tag": "none", "query": "some words",
     });
-    for filter in [json!(null), json!({ "hidden": true, "pinned": true }), json!({ "unread": true }), everything] {
+    for filter in [
+        json!(null),
+        json!({ "hidden": true, "pinned": true }),
+        json!({ "unread": true }),
+        everything,
+    ] {
         ann.lists(filter).await;
     }
-    let query = "{ viewer { unreadConversationCount pinnedConversations { id } conversations { nodes {
+    let query =
+        "{ viewer { unreadConversationCount pinnedConversations { id } conversations { nodes {
         isPinned unreadMentionCount tags memberCount viewerMembership { role } lastMessage { text }
     } } } }";
     ann.asks(query, json!({})).await;
@@ -332,8 +338,11 @@ async fn views(app: &App, ann: &Person, bob: &Person, room: &Room) {
     let input = json!({ "kind": "ROOM", "memberIds": [], "title": "Two words", "tags": ["plans"] });
     let public = ann.makes(input).await;
     bob.asks(one, json!({ "id": public.id })).await;
-    bob.asks("{ conversation(slug: \"two-words\") { members { nodes { readSeq } } } roomTags { tag } }", json!({}))
-        .await;
+    bob.asks(
+        "{ conversation(slug: \"two-words\") { members { nodes { readSeq } } } roomTags { tag } }",
+        json!({}),
+    )
+    .await;
     for narrow in [
         json!({}),
         json!({ "query": "two" }),
@@ -368,8 +377,11 @@ async fn views(app: &App, ann: &Person, bob: &Person, room: &Room) {
     ann.asks(node, json!({ "id": saved })).await;
     let like = json!({ "kind": "GROUP", "memberIds": [], "templateId": saved });
     ann.makes(like).await;
-    ann.asks(templates::DELETE, json!({ "input": { "templateId": saved } }))
-        .await;
+    ann.asks(
+        templates::DELETE,
+        json!({ "input": { "templateId": saved } }),
+    )
+    .await;
 }
 
 /// Enough that some must go together.

@@ -21,8 +21,7 @@ fn with(field: &str, value: Value) -> Value {
     state
 }
 
-const STATE: &str =
-    "isHidden mutedUntil isPinned pinnedAt isMarkedUnread draft { text updatedAt }";
+const STATE: &str = "isHidden mutedUntil isPinned pinnedAt isMarkedUnread draft { text updatedAt }";
 
 impl Person {
     /// Makes something of a conversation: `mutation` with more input, if any. Answers what is then.

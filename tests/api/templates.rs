@@ -10,12 +10,14 @@ pub(crate) const SAVE: &str = "mutation($input: SaveTemplateInput!) { saveTempla
 } }";
 pub(crate) const DELETE: &str =
     "mutation($input: DeleteTemplateInput!) { deleteTemplate(input: $input) { ok } }";
-pub(crate) const LIST: &str = "query($first: Int, $after: String, $last: Int, $before: String) { viewer {
+pub(crate) const LIST: &str =
+    "query($first: Int, $after: String, $last: Int, $before: String) { viewer {
     templates(first: $first, after: $after, last: $last, before: $before) {
         nodes { id name } pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
     }
 } }";
-const CREATE: &str = "mutation($input: CreateConversationInput!) { createConversation(input: $input) {
+const CREATE: &str =
+    "mutation($input: CreateConversationInput!) { createConversation(input: $input) {
     conversation { id kind title description avatarUrl tags memberCount }
 } }";
 

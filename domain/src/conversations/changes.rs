@@ -114,7 +114,9 @@ impl Reading {
             .await?;
         states.reverse();
         self.seen = snapshot;
-        let read = states.iter().map(|state| (state.row.conversation_id, state.row.stamp));
+        let read = states
+            .iter()
+            .map(|state| (state.row.conversation_id, state.row.stamp));
         let before = std::mem::replace(&mut self.told, read.collect());
         let states = states.into_iter();
         Ok(states

@@ -100,16 +100,15 @@ pub(super) fn of_user(user_id: UserId) -> Select<conversation_state::Entity> {
 ///
 /// # Errors
 /// [`Error::Unauthenticated`] when nobody is signed in.
-pub async fn find_many(
-    cx: &Cx,
-    ids: &[ConversationId],
-) -> Result<HashMap<ConversationId, State>> {
+pub async fn find_many(cx: &Cx, ids: &[ConversationId]) -> Result<HashMap<ConversationId, State>> {
     let states: Vec<State> = of_user(cx.signed_in()?.user.id)
         .filter(conversation_state::Column::ConversationId.is_in(in_list(ids)))
         .into_model()
         .all(cx.read())
         .await?;
-    let by_id = states.into_iter().map(|state| (state.conversation_id(), state));
+    let by_id = states
+        .into_iter()
+        .map(|state| (state.conversation_id(), state));
     Ok(by_id.collect())
 }
 

@@ -16,10 +16,12 @@ pub(super) async fn list(tx: &Tx, conversation: &Conversation) -> Result<()> {
     if terms.is_empty() {
         return Ok(());
     }
-    let rows = terms.into_iter().map(|term| conversation_term::ActiveModel {
-        term: Set(term),
-        conversation_id: Set(conversation.id),
-    });
+    let rows = terms
+        .into_iter()
+        .map(|term| conversation_term::ActiveModel {
+            term: Set(term),
+            conversation_id: Set(conversation.id),
+        });
     conversation_term::Entity::insert_many(rows)
         .exec_without_returning(&tx.db)
         .await?;

@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use backchannel_entities::message_detail::Reactions;
-use backchannel_entities::{
-    MessageId, UserId, mention, message, message_detail, message_edit,
-};
+use backchannel_entities::{MessageId, UserId, mention, message, message_detail, message_edit};
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, IntoActiveModel as _,
