@@ -1,76 +1,31 @@
-//! What a list shows of each conversation beside its name: the newest message, and what the viewer
-//! has missed.
+//! Conversations as those see them who are not in them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use backchannel_entities::mention::EVERYONE;
-use backchannel_entities::{ConversationId, message};
-use sea_orm::{ConnectionTrait as _, EntityTrait as _, Statement};
+use backchannel_entities::{ConversationId, conversation};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
-use crate::db::asked;
-use crate::messages::Message;
-use crate::{Cx, Result, access};
+use crate::db::in_list;
+use crate::{Cx, Result};
 
-/// The newest message of each conversation that the actor sees any of, lines of the system left out:
-/// of a deleted one, the tombstone.
+use super::Conversation;
+
+/// Conversations by id, for one who was invited to them, or asks to join: those that are deleted are
+/// left out. The caller has found the ids through what the actor may see.
 ///
 /// # Errors
 /// [`crate::Error::Unauthenticated`] when nobody is signed in.
-pub async fn last_messages(
+pub async fn previews(
     cx: &Cx,
     ids: &[ConversationId],
-) -> Result<HashMap<ConversationId, Arc<Message>>> {
-    let actor = cx.signed_in()?.user.id;
-    let db = cx.read();
-    let backend = db.get_database_backend();
-    let (list, rows, id) = asked(backend, ids.iter().map(|id| id.0), "$1");
-    let hidden = access::hidden_upto(&id, "$2");
-    let sql = format!(
-        r#"
-SELECT m.* FROM {rows} CROSS JOIN "messages" m
-WHERE m."conversation_id" = {id} AND m."seq" = (
-    SELECT x."seq" FROM "messages" x
-    WHERE x."conversation_id" = {id} AND x."kind" <> 'system' AND x."seq" > {hidden}
-    ORDER BY x."seq" DESC LIMIT 1)"#
-    );
-    let statement = Statement::from_sql_and_values(backend, sql, [list, actor.into()]);
-    let newest = message::Entity::find().from_raw_sql(statement).all(db);
-    let newest = newest.await?.into_iter();
-    Ok(newest
-        .map(|message| (message.conversation_id, Arc::new(message)))
-        .collect())
-}
-
-/// How many messages of others that the actor has not read mention the actor, or everyone; for each
-/// conversation the actor is in. Deleted messages do not count.
-///
-/// # Errors
-/// [`crate::Error::Unauthenticated`] when nobody is signed in.
-pub async fn unread_mention_counts(
-    cx: &Cx,
-    ids: &[ConversationId],
-) -> Result<HashMap<ConversationId, i64>> {
-    let actor = cx.signed_in()?.user.id;
-    let db = cx.read();
-    let backend = db.get_database_backend();
-    let (list, rows, id) = asked(backend, ids.iter().map(|id| id.0), "$1");
-    // Who is mentioned by name and with everyone is mentioned once.
-    let sql = format!(
-        r#"
-SELECT m."conversation_id", count(DISTINCT x."seq") AS "mentions"
-FROM {rows} CROSS JOIN "members" m CROSS JOIN "mentions" k CROSS JOIN "messages" x
-WHERE m."conversation_id" = {id} AND m."user_id" = $2 AND m."left_at" IS NULL
-  AND k."conversation_id" = m."conversation_id" AND k."user_id" IN ($2, $3) AND k."seq" > m."read_seq"
-  AND x."conversation_id" = k."conversation_id" AND x."seq" = k."seq"
-  AND x."deleted_at" IS NULL AND x."sender_id" <> $2
-GROUP BY m."conversation_id""#
-    );
-    let values = [list, actor.into(), EVERYONE.into()];
-    let rows = db.query_all_raw(Statement::from_sql_and_values(backend, sql, values));
-    let mut counts = HashMap::new();
-    for row in rows.await? {
-        counts.insert(row.try_get_by_index(0)?, row.try_get_by_index(1)?);
-    }
-    Ok(counts)
+) -> Result<HashMap<ConversationId, Arc<Conversation>>> {
+    cx.signed_in()?;
+    let found = conversation::Entity::find()
+        .filter(conversation::Column::Id.is_in(in_list(ids)))
+        .filter(conversation::Column::DeletedAt.is_null())
+        .all(cx.read())
+        .await?;
+    let by_id = found.into_iter().map(|found| (found.id, Arc::new(found)));
+    Ok(by_id.collect())
 }
