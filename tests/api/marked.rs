@@ -179,13 +179,14 @@ on_both! {
         for message in [&sent[1], &sent[4], &sent[1]] {
             bob.hides(message).await;
         }
-        let query = "query($id: ID!) { conversation(id: $id) { unreadCount
+        let query = "query($id: ID!) { conversation(id: $id) { unreadCount lastMessage { id }
             last: messages(last: 2) { nodes { id } pageInfo { hasPreviousPage } }
             all: messages(first: 50) { nodes { id isHidden } } } }";
         let found = bob.asks(query, json!({ "id": room.id })).await["conversation"].clone();
         let of_seqs = |seqs: &[usize]| seqs.iter().map(|n| sent[*n].id.clone()).collect::<Vec<_>>();
         assert_eq!(ids(&found["last"]), of_seqs(&[2, 3]), "as many as were asked for");
         assert_eq!(found["last"]["pageInfo"]["hasPreviousPage"], true);
+        assert_eq!(found["lastMessage"]["id"], sent[3].id.as_str());
         assert_eq!((ids(&found["all"]), &found["unreadCount"]), (of_seqs(&[0, 2, 3]), &json!(3)));
         // Of several conversations too.
         let query = "{ viewer { conversations { nodes { unreadCount messages(last: 1) { nodes { id } } } } } }";

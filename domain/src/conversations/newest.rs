@@ -9,11 +9,11 @@ use backchannel_entities::{ConversationId, message};
 use sea_orm::{ConnectionTrait as _, EntityTrait as _, Statement};
 
 use crate::db::asked;
-use crate::messages::Message;
+use crate::messages::{Message, hiding};
 use crate::{Cx, Result, access};
 
-/// The newest message of each conversation that the actor sees any of, lines of the system left out:
-/// of a deleted one, the tombstone.
+/// The newest message of each conversation that the actor sees any of, lines of the system and what the
+/// actor hides left out: of a deleted one, the tombstone.
 ///
 /// # Errors
 /// [`crate::Error::Unauthenticated`] when nobody is signed in.
@@ -26,12 +26,13 @@ pub async fn last_messages(
     let backend = db.get_database_backend();
     let (list, rows, id) = asked(backend, ids.iter().map(|id| id.0), "$1");
     let hidden = access::hidden_upto(&id, "$2");
+    let is_shown = hiding::is_shown_sql("x", "$2");
     let sql = format!(
         r#"
 SELECT m.* FROM {rows} CROSS JOIN "messages" m
 WHERE m."conversation_id" = {id} AND m."seq" = (
     SELECT x."seq" FROM "messages" x
-    WHERE x."conversation_id" = {id} AND x."kind" <> 'system' AND x."seq" > {hidden}
+    WHERE x."conversation_id" = {id} AND x."kind" <> 'system' AND x."seq" > {hidden} AND {is_shown}
     ORDER BY x."seq" DESC LIMIT 1)"#
     );
     let statement = Statement::from_sql_and_values(backend, sql, [list, actor.into()]);
@@ -43,7 +44,7 @@ WHERE m."conversation_id" = {id} AND m."seq" = (
 }
 
 /// How many messages of others that the actor has not read mention the actor, or everyone; for each
-/// conversation the actor is in. Deleted messages do not count.
+/// conversation the actor is in. Messages that are deleted, or hidden by the actor, do not count.
 ///
 /// # Errors
 /// [`crate::Error::Unauthenticated`] when nobody is signed in.
@@ -55,6 +56,7 @@ pub async fn unread_mention_counts(
     let db = cx.read();
     let backend = db.get_database_backend();
     let (list, rows, id) = asked(backend, ids.iter().map(|id| id.0), "$1");
+    let is_shown = hiding::is_shown_sql("x", "$2");
     // Who is mentioned by name and with everyone is mentioned once.
     let sql = format!(
         r#"
@@ -63,7 +65,7 @@ FROM {rows} CROSS JOIN "members" m CROSS JOIN "mentions" k CROSS JOIN "messages"
 WHERE m."conversation_id" = {id} AND m."user_id" = $2 AND m."left_at" IS NULL
   AND k."conversation_id" = m."conversation_id" AND k."user_id" IN ($2, $3) AND k."seq" > m."read_seq"
   AND x."conversation_id" = k."conversation_id" AND x."seq" = k."seq"
-  AND x."deleted_at" IS NULL AND x."sender_id" <> $2
+  AND x."deleted_at" IS NULL AND x."sender_id" <> $2 AND {is_shown}
 GROUP BY m."conversation_id""#
     );
     let values = [list, actor.into(), EVERYONE.into()];

@@ -7,7 +7,7 @@ use backchannel_entities::{ConversationId, UserId};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, QueryResult, Statement, Value};
 use serde_json::json;
 
-use super::Message;
+use super::{Message, hiding};
 use crate::db::{json_list, uuids};
 use crate::page::{End, Page, PageRequest};
 use crate::users::Audience;
@@ -172,15 +172,13 @@ ORDER BY m."conversation_id", m."seq" {order}"#
 /// That the viewer does not hide the message. Of one conversation, which is the value of this number, all
 /// that is hidden is looked up at once, which mostly is nothing.
 fn is_shown(ids: &[ConversationId], list: usize) -> String {
-    let hidden = r#"FROM "hidden_messages" h WHERE h."user_id" = $2"#;
     if let [_] = ids {
+        let hidden = r#"FROM "hidden_messages" h WHERE h."user_id" = $2"#;
         format!(
             r#" AND m."seq" NOT IN (SELECT h."seq" {hidden} AND h."conversation_id" = ${list})"#
         )
     } else {
-        format!(
-            r#" AND NOT EXISTS (SELECT 1 {hidden} AND h."conversation_id" = m."conversation_id" AND h."seq" = m."seq")"#
-        )
+        format!(" AND {}", hiding::is_shown_sql("m", "$2"))
     }
 }
 

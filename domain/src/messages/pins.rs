@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use backchannel_entities::{ConversationId, MessageId, Timestamp, UserId, member, message_detail};
+use backchannel_entities::{ConversationId, MessageId, Timestamp, UserId, message, message_detail};
 use sea_orm::sea_query::{Expr, ExprTrait as _, Order};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait, Condition, EntityTrait, FromQueryResult,
@@ -17,7 +17,7 @@ use crate::event::{Event, EventKind};
 use crate::page::{End, Page, PageRequest};
 use crate::rates::{self, Action};
 use crate::users::User;
-use crate::{Cx, Error, Result};
+use crate::{Cx, Error, Result, access};
 
 use super::{Message, MessageKind, details, hiding, lock};
 
@@ -150,8 +150,8 @@ pub struct PinPosition {
     pub id: MessageId,
 }
 
-/// The pinned messages of each conversation that the actor is in, the one pinned last first. Those that
-/// the actor does not see are left out.
+/// The pinned messages of each conversation, as far as the actor sees them and has not hidden them, the
+/// one pinned last first.
 ///
 /// # Errors
 /// [`Error::Unauthenticated`] when nobody is signed in.
@@ -160,22 +160,17 @@ pub async fn pages(
     ids: &[ConversationId],
     request: &PageRequest<PinPosition>,
 ) -> Result<HashMap<ConversationId, Page<Pin>>> {
-    use message_detail::Column::{ConversationId as Conversation, MessageId as Id, PinnedAt, Seq};
+    use message_detail::Column::{ConversationId as Conversation, MessageId as Id, PinnedAt};
     let actor = cx.signed_in()?.user.id;
     let page_of_one = |id: ConversationId| {
-        let membership = message_detail::Entity::belongs_to(member::Entity)
-            .from(Conversation)
-            .to(member::Column::ConversationId)
-            .into();
-        let is_visible = Expr::col((message_detail::Entity, Seq))
-            .gt(Expr::col((member::Entity, member::Column::VisibleAfter)));
+        let of_message = message_detail::Entity::belongs_to(message::Entity)
+            .from(Id)
+            .to(message::Column::Id);
         let mut select = message_detail::Entity::find()
             .select_only()
             .columns([Conversation, PinnedAt, Id])
-            .join(JoinType::InnerJoin, membership)
-            .filter(member::Column::UserId.eq(actor))
-            .filter(member::Column::LeftAt.is_null())
-            .filter(is_visible)
+            .join(JoinType::InnerJoin, of_message.into())
+            .filter(access::sees_message(actor))
             .filter(hiding::is_shown(
                 actor,
                 Expr::col((message_detail::Entity, Id)),

@@ -115,7 +115,7 @@ async fn apply<T: Tally>(
     Ok((outcomes.collect(), is_changed))
 }
 
-/// The message, and those who are members, under the lock of its conversation. None where there is no
+/// The message, and the members who see it, under the lock of its conversation. None where there is no
 /// such message.
 async fn lock<T>(
     tx: &Tx,
@@ -129,7 +129,8 @@ async fn lock<T>(
     let mut users: Vec<UserId> = asked.iter().map(|asked| asked.user.id).collect();
     users.sort_unstable();
     users.dedup();
-    let members = Membership::lock_all(tx, &users, message.conversation_id).await?;
+    let mut members = Membership::lock_all(tx, &users, message.conversation_id).await?;
+    members.retain(|_, membership| message.seq > membership.member.visible_after);
     // Read again: only under the lock does it stay as it is.
     Ok(find().await?.map(|message| (message, members)))
 }
