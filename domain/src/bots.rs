@@ -38,7 +38,8 @@ const NEVER: Timestamp = Timestamp(253_402_300_799_000);
 pub enum Scope {
     /// Send, edit, delete and mark messages, and say that somebody types.
     Messages,
-    /// Make, join and change conversations, add and remove members, give them roles.
+    /// Make, join, change, archive and delete conversations; add, invite, let in, remove and ban members,
+    /// give them roles.
     Conversations,
 }
 

@@ -18,7 +18,8 @@ use crate::users::User;
 enum ApiScope {
     /// Send, edit, delete and mark messages, and say that somebody types.
     Messages,
-    /// Make, join and change conversations, add and remove members, give them roles.
+    /// Make, join, change, archive and delete conversations; add, invite, let in, remove and ban members,
+    /// give them roles.
     Conversations,
 }
 
