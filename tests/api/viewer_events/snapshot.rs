@@ -215,10 +215,10 @@ on_both! {
         cleo.unpins(&asked).await;
         cleo.unreacts(&old, "👍").await;
         // With it goes what was done to it.
-        let gone = ann.sends(&room, "gone").await;
-        bob.reacts(&gone, "🎉").await;
-        bob.pins(&gone).await;
-        ann.deletes(&gone).await;
+        let taken_back = ann.sends(&room, "taken back").await;
+        bob.reacts(&taken_back, "🎉").await;
+        bob.pins(&taken_back).await;
+        ann.deletes(&taken_back).await;
         bob.updates(&room, json!({ "title": "Another room", "description": "new" })).await;
         ann.updates(&left, json!({ "title": "Nearly left" })).await;
         ann.removes(&room, &cleo).await;
