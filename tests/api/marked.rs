@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::harness::people::{DELETE, EDIT, Sent, text};
-use crate::harness::{Person, Room, on_both};
+use crate::harness::{Person, Room, on_both, until};
+use crate::polls::poll;
 
 pub(crate) const PIN: &str = "mutation($input: PinMessageInput!) {
     pinMessage(input: $input) { message { pinnedAt pinnedBy { id } } }
@@ -211,7 +212,8 @@ on_both! {
         let room = ann.makes_group("Room", &[&bob, &cleo]).await;
         let edit = |message: &Sent| json!({ "input": { "messageId": message.id, "text": "changed" } });
         let (first, second) = (bob.sends(&room, "first").await, bob.sends(&room, "second").await);
-        app.runs_sql("UPDATE conversations SET settings = '{\"editWindowSeconds\":60,\"deleteWindowSeconds\":120}'").await;
+        let settings = json!({ "editWindowSeconds": 60, "deleteWindowSeconds": 120 });
+        ann.updates(&room, json!({ "settings": settings })).await;
         bob.edits(&first, "in time").await;
         app.advance(Duration::from_secs(61));
         assert_eq!(bob.is_refused(EDIT, edit(&first)).await, "FORBIDDEN");
@@ -220,5 +222,20 @@ on_both! {
         assert_eq!(bob.is_refused(DELETE, of(&second)).await, "FORBIDDEN");
         assert_eq!(cleo.is_refused(DELETE, of(&second)).await, "FORBIDDEN");
         ann.deletes(&second).await;
+    }
+
+    async fn with_a_conversation_goes_what_was_done_in_it(app) {
+        let [ann, bob] = app.people(["Ann", "Bob"]).await;
+        let room = ann.makes_group("Room", &[&bob]).await;
+        let asked = ann.asks_poll(&room, poll(&["a", "b"])).await;
+        bob.votes(&asked, &[1]).await;
+        bob.reacts(&asked, "👍").await;
+        bob.stars(&asked).await;
+        bob.hides(&asked).await;
+        ann.deletes_conversation(&room).await;
+        app.advance(Duration::from_secs(61));
+        let left = "SELECT (SELECT count(*) FROM polls) + (SELECT count(*) FROM poll_votes) + (SELECT count(*) FROM reactions)
+            + (SELECT count(*) FROM stars) + (SELECT count(*) FROM hidden_messages) + (SELECT count(*) FROM erasures)";
+        until("all is erased", || async { app.runs_sql(left).await == "0" }).await;
     }
 }

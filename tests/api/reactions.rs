@@ -164,12 +164,14 @@ on_both! {
         let room = ann.makes_group("Room", &[&bob]).await;
         let message = ann.sends(&room, "hi").await;
         assert_eq!(cleo.may_not_react(&message).await, ["NOT_FOUND", "NOT_FOUND"]);
-        let set = async |what: &str| app.runs_sql(&format!("UPDATE conversations SET {what}")).await;
-        set("archived_at = 1").await;
+        ann.archives(&room).await;
         assert_eq!(bob.may_not_react(&message).await, ["FORBIDDEN", "FORBIDDEN"]);
-        set("archived_at = NULL, settings = '{\"allowsReactions\":false}'").await;
+        ann.restores(&room).await;
+        let allows = |allows: bool| json!({ "settings": { "allowsReactions": allows } });
+        ann.updates(&room, allows(false)).await;
         assert_eq!(bob.may_not_react(&message).await, ["FORBIDDEN", "FORBIDDEN"]);
-        set("settings = '{}'").await;
+        ann.updates(&room, allows(true)).await;
+        bob.reacts(&message, "👍").await;
         let direct = ann.makes_direct(&bob).await;
         let said = ann.sends(&direct, "hi").await;
         bob.reacts(&said, "👍").await;
