@@ -193,6 +193,20 @@ on_both! {
         assert_eq!(seqs(&bob.follows(&room, Some(0)).await.take(6).await), [1, 2, 3, 4, 5, 6]);
     }
 
+    async fn the_owner_says_what_newcomers_see(app) {
+        let [ann, bob, cleo] = app.people(["Ann", "Bob", "Cleo"]).await;
+        let room = ann.makes_group("Room", &[]).await;
+        ann.sends(&room, "one").await;
+        ann.updates(&room, json!({ "settings": { "history": "JOINING" } })).await;
+        ann.adds(&room, &[&bob]).await;
+        assert_eq!(bob.finds_said(&room).await.0, Vec::<Value>::new());
+        ann.updates(&room, json!({ "settings": { "history": "ALL" } })).await;
+        ann.adds(&room, &[&cleo]).await;
+        assert_eq!(cleo.finds_said(&room).await.0, [json!("one")]);
+        assert_eq!(bob.finds_said(&room).await.0, Vec::<Value>::new());
+        assert_eq!(seqs(&bob.follows(&room, Some(0)).await.take(3).await), [3, 4, 5]);
+    }
+
     async fn strangers_to_a_room_that_hides_the_past_see_no_messages(app) {
         let [ann, eve] = app.people(["Ann", "Eve"]).await;
         let room = ann.makes(json!({ "kind": "ROOM", "title": "Quiet", "memberIds": [] })).await;

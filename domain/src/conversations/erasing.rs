@@ -2,7 +2,7 @@
 //! tombstones: whoever was away still comes past them, to the deletion.
 
 use backchannel_entities::{
-    ConversationId, conversation, erasure, mention, message, message_detail, message_edit,
+    ConversationId, conversation, conversation_state, erasure, mention, message, message_detail, message_edit,
     thread_read,
 };
 use futures_util::FutureExt as _;
@@ -62,6 +62,11 @@ async fn erase_stretch(tx: &Tx) -> Result<Found> {
     let upto = erasure.erased_seq + ERASED;
     erase(tx, id, (erasure.erased_seq, upto)).await?;
     if last_seq.is_none_or(|last_seq| last_seq <= upto) {
+        // Drafts among them.
+        conversation_state::Entity::delete_many()
+            .filter(conversation_state::Column::ConversationId.eq(id))
+            .exec(&tx.db)
+            .await?;
         erasure.delete(&tx.db).await?;
     } else {
         let mut row = erasure::ActiveModel::from(erasure);
