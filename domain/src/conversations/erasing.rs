@@ -2,8 +2,8 @@
 //! tombstones: whoever was away still comes past them, to the deletion.
 
 use backchannel_entities::{
-    ConversationId, conversation, conversation_state, erasure, mention, message, message_detail, message_edit,
-    thread_read,
+    ConversationId, conversation, conversation_state, erasure, mention, message, message_detail,
+    message_edit, thread_read,
 };
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;

@@ -178,7 +178,6 @@ fn kinds() -> BTreeSet<String> {
         .filter(|line| line.contains(" implements ConversationEvent"));
     kinds
         .map(|line| line.split(' ').nth(1).expect("a name").to_owned())
-        .filter(|kind| kind != "ConversationDeleted")
         .collect()
 }
 
