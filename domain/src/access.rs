@@ -11,7 +11,7 @@ use sea_orm::{
     Iterable as _, QueryFilter, Statement,
 };
 
-use crate::conversations::{Conversation, ConversationKind, History};
+use crate::conversations::{Conversation, ConversationKind, History, Settings};
 use crate::cx::Tx;
 use crate::db::Connections;
 use crate::db::in_list;
@@ -527,11 +527,14 @@ pub(crate) fn takes_members(conversation: &Conversation) -> Result<()> {
 
 /// Whether more decides about a send than the conversation's kind and the sender's role.
 pub(crate) fn is_guarded(conversation: &Conversation) -> bool {
-    let settings = &conversation.settings;
-    settings.only_admins_send
-        || settings.slow_mode_seconds > 0
+    guards(&conversation.settings)
         || conversation.archived_at.is_some()
         || conversation.deleted_at.is_some()
+}
+
+/// Whether settings do by themselves.
+pub(crate) fn guards(settings: &Settings) -> bool {
+    settings.only_admins_send || settings.slow_mode_seconds > 0
 }
 
 /// Whether members of this role may send messages to this conversation, all but its pace considered.

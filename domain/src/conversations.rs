@@ -33,7 +33,7 @@ use crate::db::in_list;
 use crate::error::is_unique_violation;
 use crate::members::{self, Role};
 use crate::messages::hiding;
-use crate::{Cx, Error, Result, blocks, limits, templates, users};
+use crate::{Cx, Error, Result, access, blocks, limits, retention, templates, users};
 
 pub use self::changes::changes;
 pub use self::deleting::delete;
@@ -239,10 +239,13 @@ async fn make(
         is_blocked: Set(false),
         archived_at: Set(None),
         deleted_at: Set(None),
-        is_guarded: Set(false),
+        is_guarded: Set(access::guards(&founding.settings)),
         settings: Set(founding.settings),
     };
     let conversation = row.insert(&tx.db).await.map_err(taken)?;
+    if let Some(kept) = conversation.settings.retention_seconds {
+        retention::set(tx, conversation.id, Some(kept)).await?;
+    }
     terms::list(tx, &conversation).await?;
     tags::set(tx, &conversation, founding.tags).await?;
     found(tx, &conversation, owner, others).await?;

@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::id::Global as _;
 use crate::scalars::int;
 use crate::scope::Scope;
+use crate::settings::ConversationSettings;
 
 #[derive(Clone)]
 pub(crate) struct Template {
@@ -54,6 +55,11 @@ impl Template {
     /// Absolute URL of its picture, if it has one.
     async fn avatar_url(&self) -> Option<&str> {
         self.row.content.avatar_url.as_deref()
+    }
+
+    /// How it is set.
+    async fn settings(&self) -> ConversationSettings {
+        ConversationSettings::of(&self.row.content.settings)
     }
 
     /// Its tags.

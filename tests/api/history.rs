@@ -138,6 +138,43 @@ on_both! {
         assert_eq!(event["message"]["text"], Value::Null);
     }
 
+    async fn what_a_reply_quotes_is_shown_to_those_alone_who_may_see_it(app) {
+        const QUERY: &str = "subscription($id: ID!) { conversationEvents(conversationId: $id) {
+            seq ... on MessageSent { message { text replyTo { text } threadRoot { text } thread { replyCount } } }
+        } }";
+        let [ann, bob, cleo] = app.people(["Ann", "Bob", "Cleo"]).await;
+        let room = ann.makes_group("Room", &[&cleo]).await;
+        let one = ann.sends(&room, "one").await;
+        app.shows_newcomers("joining").await;
+        ann.adds(&room, &[&bob]).await;
+        let mut sockets = Vec::new();
+        for person in [&cleo, &bob, &cleo, &bob] {
+            let mut socket = person.opens_socket().await;
+            let query = QUERY.replace("conversationId: $id", "conversationId: $id, after: 1");
+            socket.subscribe("1", &query, &json!({ "id": room.id })).await;
+            let message = socket.next().await.expect("the joining");
+            assert_eq!(message["payload"]["data"]["conversationEvents"]["seq"], 2);
+            sockets.push(socket);
+        }
+        let reply = "mutation($input: SendMessageInput!) { sendMessage(input: $input) { message { id seq } } }";
+        for more in [json!({ "replyToId": one.id }), json!({ "threadId": one.id })] {
+            let mut input = more.clone();
+            input["conversationId"] = json!(room.id);
+            input["text"] = json!("well");
+            ann.asks(reply, json!({ "input": input.clone() })).await;
+            for (n, socket) in sockets.iter_mut().enumerate() {
+                let message = socket.next().await.expect("the reply");
+                let told = &message["payload"]["data"]["conversationEvents"]["message"];
+                assert_eq!(told["text"], "well", "{message}");
+                let shown = if n % 2 == 0 { json!({ "text": "one" }) } else { Value::Null };
+                let field = if more["threadId"].is_null() { "replyTo" } else { "threadRoot" };
+                assert_eq!(told[field], shown, "{message}");
+            }
+            // Nor does one who was not there answer what was said then.
+            assert_eq!(bob.is_refused(reply, json!({ "input": input })).await, "NOT_FOUND");
+        }
+    }
+
     async fn who_comes_back_sees_what_newcomers_see(app) {
         let [ann, bob] = app.people(["Ann", "Bob"]).await;
         let room = ann.makes_group("Room", &[&bob]).await;
@@ -154,6 +191,20 @@ on_both! {
         ann.adds(&room, &[&bob]).await;
         assert_eq!(bob.finds_said(&room).await.0, [json!("one"), json!("three")]);
         assert_eq!(seqs(&bob.follows(&room, Some(0)).await.take(6).await), [1, 2, 3, 4, 5, 6]);
+    }
+
+    async fn the_owner_says_what_newcomers_see(app) {
+        let [ann, bob, cleo] = app.people(["Ann", "Bob", "Cleo"]).await;
+        let room = ann.makes_group("Room", &[]).await;
+        ann.sends(&room, "one").await;
+        ann.updates(&room, json!({ "settings": { "history": "JOINING" } })).await;
+        ann.adds(&room, &[&bob]).await;
+        assert_eq!(bob.finds_said(&room).await.0, Vec::<Value>::new());
+        ann.updates(&room, json!({ "settings": { "history": "ALL" } })).await;
+        ann.adds(&room, &[&cleo]).await;
+        assert_eq!(cleo.finds_said(&room).await.0, [json!("one")]);
+        assert_eq!(bob.finds_said(&room).await.0, Vec::<Value>::new());
+        assert_eq!(seqs(&bob.follows(&room, Some(0)).await.take(3).await), [3, 4, 5]);
     }
 
     async fn strangers_to_a_room_that_hides_the_past_see_no_messages(app) {

@@ -371,7 +371,6 @@ async fn views(app: &App, ann: &Person, bob: &Person, room: &Room) {
         let cursor = page["rooms"]["pageInfo"]["endCursor"].clone();
         variables["after"] = cursor.clone();
         bob.asks(ROOMS, variables.clone()).await;
-        let mut variables = variables;
         variables["first"] = json!(null);
         variables["after"] = json!(null);
         variables["last"] = json!(1);

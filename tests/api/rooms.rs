@@ -197,6 +197,32 @@ on_both! {
         assert_eq!(ann.is_refused_with(CREATE, direct).await, json!({ "code": "BAD_USER_INPUT", "field": "tags" }));
     }
 
+    async fn a_room_that_is_deleted_is_not_found_any_more(app) {
+        let [ann, bob] = app.people(["Ann", "Bob"]).await;
+        let room = ann.opens_room("Lobby", &["talk"]).await;
+        let said = ann.sends(&room, "hello").await;
+        bob.joins("lobby").await;
+        bob.makes_of(&room, "setDraft", json!({ "text": "Dear" })).await;
+        let mut live = bob.follows(&room, Some(2)).await;
+        ann.deletes_conversation(&room).await;
+        assert_eq!(live.next().await["__typename"], "ConversationDeleted");
+        let node = "query($id: ID!) { node(id: $id) { id } }";
+        for person in [&ann, &bob] {
+            assert_eq!(person.finds_rooms(json!({ "query": "lobby" })).await, Vec::<String>::new());
+            assert_eq!(person.popular_tags().await, json!([]));
+            for id in [&room.id, &said.id] {
+                assert_eq!(person.is_refused(node, json!({ "id": id })).await, "NOT_FOUND");
+            }
+        }
+        app.advance(std::time::Duration::from_secs(61));
+        crate::harness::until("the draft is erased", || async {
+            app.runs_sql("SELECT count(*) FROM conversation_states").await == "0"
+        })
+        .await;
+        // Its slug is free.
+        bob.opens_room("Lobby", &[]).await;
+    }
+
     async fn the_room_general_is_there_from_the_start(app) {
         let [ann, bob] = app.people(["Ann", "Bob"]).await;
         let query = "{ conversation(slug: \"general\") { id kind title memberCount members { nodes { role user { id displayName } } } } }";

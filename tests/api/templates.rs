@@ -41,7 +41,10 @@ on_both! {
     async fn a_conversation_is_made_like_one_that_was_saved(app) {
         let [ann, bob, cleo, eve] = app.people(["Ann", "Bob", "Cleo", "Eve"]).await;
         let room = ann.makes_group("Retro", &[&bob]).await;
-        let more = json!({ "description": "What went well", "avatarUrl": "https://example.com/r.png", "tags": ["team"] });
+        let more = json!({
+            "description": "What went well", "avatarUrl": "https://example.com/r.png", "tags": ["team"],
+            "settings": { "onlyAdminsSend": true, "retentionSeconds": 86_400 },
+        });
         ann.updates(&room, more).await;
         let input = json!({ "name": "Ours", "conversationId": room.id, "withMembers": true });
         let saved = ann.asks(SAVE, json!({ "input": input })).await["saveTemplate"]["template"].clone();
@@ -61,6 +64,12 @@ on_both! {
         }));
         let new = Room { id: text(&made["id"]) };
         ann.sends(&new, "hi").await;
+        let send = json!({ "input": { "conversationId": new.id, "text": "me too" } });
+        assert_eq!(bob.is_refused(crate::harness::people::SEND, send).await, "FORBIDDEN", "it is set alike");
+        let query = "query($id: ID!) { conversation(id: $id) { settings { onlyAdminsSend retentionSeconds } } }";
+        let set = ann.asks(query, json!({ "id": new.id })).await["conversation"]["settings"].clone();
+        assert_eq!(set, json!({ "onlyAdminsSend": true, "retentionSeconds": 86_400 }));
+        assert_eq!(app.runs_sql("SELECT count(*) FROM retentions").await, "2");
         let mut live = bob.follows_all(Some(&cursor)).await;
         (_, cursor) = live.next().await;
         assert!(!cursor.is_empty());

@@ -17,7 +17,7 @@ use crate::messages::pace;
 use crate::rates::{self, Action};
 use crate::{Cx, Result, retention};
 
-use super::Conversation;
+use super::{Conversation, tags, terms};
 
 /// Deletes a conversation, by an event that is the last of it: to everybody who was a member it is the
 /// end of their streams, and nobody is one any more. Its slug is free again.
@@ -82,6 +82,8 @@ async fn close(tx: &Tx, conversation: &Conversation) -> Result<()> {
         ..Default::default()
     };
     row.update(&tx.db).await?;
+    terms::forget(tx, id).await?;
+    tags::set(tx, conversation, Vec::new()).await?;
     invitation::Entity::delete_many()
         .filter(invitation::Column::ConversationId.eq(id))
         .exec(&tx.db)

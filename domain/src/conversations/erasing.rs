@@ -2,8 +2,8 @@
 //! tombstones: whoever was away still comes past them, to the deletion.
 
 use backchannel_entities::{
-    ConversationId, conversation, erasure, hidden_message, mention, message, message_detail,
-    message_edit, poll, poll_vote, reaction, star, thread_read,
+    ConversationId, conversation, conversation_state, erasure, hidden_message, mention, message,
+    message_detail, message_edit, poll, poll_vote, reaction, star, thread_read,
 };
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -62,6 +62,11 @@ async fn erase_stretch(tx: &Tx) -> Result<Found> {
     let upto = erasure.erased_seq + ERASED;
     erase(tx, id, (erasure.erased_seq, upto)).await?;
     if last_seq.is_none_or(|last_seq| last_seq <= upto) {
+        // Drafts among them.
+        conversation_state::Entity::delete_many()
+            .filter(conversation_state::Column::ConversationId.eq(id))
+            .exec(&tx.db)
+            .await?;
         erasure.delete(&tx.db).await?;
     } else {
         let mut row = erasure::ActiveModel::from(erasure);

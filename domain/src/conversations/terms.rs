@@ -1,6 +1,6 @@
 //! The words by whose beginnings conversations are found: those of the title, and the slug.
 
-use backchannel_entities::conversation_term;
+use backchannel_entities::{ConversationId, conversation_term};
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, Set};
 
 use crate::cx::Tx;
@@ -30,9 +30,15 @@ pub(super) async fn list(tx: &Tx, conversation: &Conversation) -> Result<()> {
 
 /// Writes the words of a conversation whose title has changed.
 pub(super) async fn list_anew(tx: &Tx, conversation: &Conversation) -> Result<()> {
+    forget(tx, conversation.id).await?;
+    list(tx, conversation).await
+}
+
+/// Takes the words of a conversation away.
+pub(super) async fn forget(tx: &Tx, id: ConversationId) -> Result<()> {
     conversation_term::Entity::delete_many()
-        .filter(conversation_term::Column::ConversationId.eq(conversation.id))
+        .filter(conversation_term::Column::ConversationId.eq(id))
         .exec(&tx.db)
         .await?;
-    list(tx, conversation).await
+    Ok(())
 }

@@ -172,7 +172,11 @@ pub async fn mark_read(cx: &Cx, root_id: MessageId, seq: i64) -> Result<Arc<Mess
     let actor = cx.signed_in()?.user.id;
     let found = find_many(cx, &[root_id]).await?;
     let root = found.get(&root_id).ok_or(Error::NotFound("message"))?;
-    let membership = Membership::prove(cx, root.conversation_id).await?;
+    // Strangers to a room see it, and have nothing to mark.
+    let membership = match Membership::prove(cx, root.conversation_id).await {
+        Err(Error::NotFound(_)) => return Err(Error::NotFound("message")),
+        membership => membership?,
+    };
     let last_seq = membership.conversation.last_seq;
     if !(0..=last_seq).contains(&seq) {
         let message = format!("must be 0 to {last_seq}, the conversation's `lastSeq`");
