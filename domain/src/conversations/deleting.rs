@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use backchannel_entities::{
-    ConversationId, ban, conversation, erasure, invitation, join_request, member,
+    ConversationId, ban, conversation, conversation_state, erasure, invitation, join_request,
+    member,
 };
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveModelTrait as _, ColumnTrait as _, EntityTrait, QueryFilter as _, Set};
@@ -17,7 +18,7 @@ use crate::messages::pace;
 use crate::rates::{self, Action};
 use crate::{Cx, Result, retention};
 
-use super::Conversation;
+use super::{Conversation, tags, terms};
 
 /// Deletes a conversation, by an event that is the last of it: to everybody who was a member it is the
 /// end of their streams, and nobody is one any more. Its slug is free again.
@@ -81,7 +82,14 @@ async fn close(tx: &Tx, conversation: &Conversation) -> Result<()> {
         is_guarded: Set(true),
         ..Default::default()
     };
-    row.update(&tx.db).await?;
+    let closed = row.update(&tx.db).await?;
+    terms::list_anew(tx, &closed).await?;
+    tags::set(tx, &closed, Vec::new()).await?;
+    // What members made of it, drafts among that.
+    conversation_state::Entity::delete_many()
+        .filter(conversation_state::Column::ConversationId.eq(id))
+        .exec(&tx.db)
+        .await?;
     invitation::Entity::delete_many()
         .filter(invitation::Column::ConversationId.eq(id))
         .exec(&tx.db)

@@ -2,12 +2,12 @@
 //! tombstones: whoever was away still comes past them, to the deletion.
 
 use backchannel_entities::{
-    ConversationId, conversation, erasure, mention, message, message_detail, message_edit,
-    thread_read,
+    ConversationId, conversation, erasure, hidden_message, mention, message, message_detail,
+    message_edit, poll, poll_vote, reaction, star, thread_read,
 };
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use sea_orm::sea_query::{Expr, Func, LockBehavior, LockType, Query};
+use sea_orm::sea_query::{Expr, Func, LockBehavior, LockType, Query, SelectStatement};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, Condition, EntityTrait, ModelTrait as _,
     QueryFilter as _, QuerySelect as _, Select, Set,
@@ -92,9 +92,10 @@ async fn erase(tx: &Tx, id: ConversationId, (after, upto): (i64, i64)) -> Result
         .exec(&tx.db)
         .await?;
     thread_read::Entity::delete_many()
-        .filter(thread_read::Column::RootId.in_subquery(messages))
+        .filter(thread_read::Column::RootId.in_subquery(messages.clone()))
         .exec(&tx.db)
         .await?;
+    erase_marks(tx, &messages).await?;
     let deleted_at = Func::coalesce([Expr::col(DeletedAt), Expr::value(tx.now())]);
     message::Entity::update_many()
         .col_expr(Text, Expr::value(None::<String>))
@@ -107,6 +108,31 @@ async fn erase(tx: &Tx, id: ConversationId, (after, upto): (i64, i64)) -> Result
         .filter(mention::Column::ConversationId.eq(id))
         .filter(mention::Column::Seq.gt(after))
         .filter(mention::Column::Seq.lte(upto))
+        .exec(&tx.db)
+        .await?;
+    Ok(())
+}
+
+/// Erases what people have done to messages.
+async fn erase_marks(tx: &Tx, messages: &SelectStatement) -> Result<()> {
+    reaction::Entity::delete_many()
+        .filter(reaction::Column::MessageId.in_subquery(messages.clone()))
+        .exec(&tx.db)
+        .await?;
+    poll_vote::Entity::delete_many()
+        .filter(poll_vote::Column::MessageId.in_subquery(messages.clone()))
+        .exec(&tx.db)
+        .await?;
+    poll::Entity::delete_many()
+        .filter(poll::Column::MessageId.in_subquery(messages.clone()))
+        .exec(&tx.db)
+        .await?;
+    star::Entity::delete_many()
+        .filter(star::Column::MessageId.in_subquery(messages.clone()))
+        .exec(&tx.db)
+        .await?;
+    hidden_message::Entity::delete_many()
+        .filter(hidden_message::Column::MessageId.in_subquery(messages.clone()))
         .exec(&tx.db)
         .await?;
     Ok(())
