@@ -20,6 +20,8 @@ impl MigrationTrait for Migration {
         for index in [
             // A reader's threads, when they are read with others.
             index("thread_reads", &["root_id", "marked_at", "user_id"]),
+            // What was left lying.
+            index("scheduled_messages", &["send_at", "id"]),
             // What is due.
             index("scheduled_messages", &["is_waiting", "send_at", "id"]),
             // A page of what a user has scheduled, in all and in one conversation.

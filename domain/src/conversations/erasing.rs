@@ -98,7 +98,7 @@ async fn erase(tx: &Tx, id: ConversationId, (after, upto): (i64, i64)) -> Result
         .exec(&tx.db)
         .await?;
     thread_read::Entity::delete_many()
-        .filter(thread_read::Column::RootId.in_subquery(messages))
+        .filter(thread_read::Column::RootId.in_subquery(messages.clone()))
         .exec(&tx.db)
         .await?;
     let deleted_at = Func::coalesce([Expr::col(DeletedAt), Expr::value(tx.now())]);

@@ -60,7 +60,13 @@ pub async fn edit(
             if message.text.as_deref() == Some(&text) && before.entities == entities {
                 return Ok(Arc::new(message));
             }
-            change(tx, actor, message, Change::Edit(text, before, entities)).await
+            change(
+                tx,
+                actor,
+                message,
+                Change::Edit(Box::new((text, before, entities))),
+            )
+            .await
         })
     })
     .await
@@ -132,7 +138,7 @@ pub(crate) async fn lock(tx: &Tx, user_id: UserId, id: MessageId) -> Result<(Mem
 
 enum Change {
     /// The text and the entities to be, and what there was between.
-    Edit(String, Content, Vec<TextEntity>),
+    Edit(Box<(String, Content, Vec<TextEntity>)>),
     Delete,
 }
 
@@ -146,7 +152,8 @@ async fn change(
     let now = conversation.last_active_at;
     let mut row = message.clone().into_active_model();
     let kind = match change {
-        Change::Edit(text, before, entities) => {
+        Change::Edit(edit) => {
+            let (text, before, entities) = *edit;
             keep_edit(tx, &message, before.clone(), conversation.last_seq).await?;
             if before.entities != entities {
                 details::set_entities(tx, &message, entities).await?;

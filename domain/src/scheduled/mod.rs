@@ -230,7 +230,7 @@ impl ScheduledPosition {
 /// What the actor has scheduled, in all or in one conversation, soonest first.
 ///
 /// # Errors
-/// [`Error::Unauthenticated`] when nobody is signed in.
+/// [`Error::NotFound`] for a conversation that does not exist for the actor.
 pub async fn list(
     cx: &Cx,
     conversation_id: Option<ConversationId>,
@@ -244,6 +244,7 @@ pub async fn list(
     };
     let mut select = scheduled_message::Entity::find().filter(SenderId.eq(actor));
     if let Some(id) = conversation_id {
+        Membership::prove(cx, id).await?;
         select = select.filter(ConversationId.eq(id));
     }
     if let Some(after) = request.after {
