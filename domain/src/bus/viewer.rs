@@ -44,6 +44,9 @@ pub(crate) enum ViewerNews {
     /// There is another conversation, whose events come from here on; those from before are
     /// in the database.
     Joined,
+    /// There is one less. Its last events, the end of it among them, are perhaps in the database alone:
+    /// where nobody told of them, this was found out first.
+    Left,
 }
 
 /// A stream's hold on a viewer.
@@ -171,6 +174,7 @@ impl Viewer {
             .collect();
         for (_, hold) in left {
             hold.detach(self);
+            let _ = self.news.send(ViewerNews::Left);
         }
         Ok(())
     }

@@ -95,7 +95,7 @@ pub async fn viewer_events(
                     Ok(ViewerNews::Event(event)) if view.cursor.misses_one_before(&event) => break,
                     Ok(ViewerNews::Event(event)) if view.passes_over(&event) => {}
                     Ok(ViewerNews::Event(event)) => yield view.deliver(event),
-                    Ok(ViewerNews::Joined) | Err(RecvError::Lagged(_)) => break,
+                    Ok(ViewerNews::Joined | ViewerNews::Left) | Err(RecvError::Lagged(_)) => break,
                     Err(RecvError::Closed) => return,
                 }
             }
