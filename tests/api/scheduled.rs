@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, TimeDelta};
+use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
 
 use crate::harness::people::{Room, text};
@@ -26,9 +26,13 @@ pub(crate) const LIST: &str = "query($conversation: ID, $first: Int, $after: Str
 
 /// So many seconds from a node's now.
 pub(crate) async fn in_seconds(app: &App, seconds: i64) -> String {
-    let now = DateTime::from_timestamp_millis(app.domain.clock().now().0).expect("an instant");
-    let then = now + TimeDelta::seconds(seconds);
-    then.to_rfc3339_opts(SecondsFormat::Millis, true)
+    rfc3339(app.domain.clock().now().0 + 1_000 * seconds)
+}
+
+/// An instant in milliseconds, as clients say it.
+pub(crate) fn rfc3339(at: i64) -> String {
+    let at = DateTime::from_timestamp_millis(at).expect("an instant");
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 impl Person {
@@ -140,10 +144,10 @@ on_both! {
             person.is_refused_with(SCHEDULE, json!({ "input": input })).await
         };
         let (soon, past) = (in_seconds(app, 60).await, in_seconds(app, -1).await);
-        assert_eq!(refusal(&ann, &past, "hi").await["field"], "sendAt");
-        assert_eq!(refusal(&ann, &in_seconds(app, 400 * 86_400).await, "hi").await["field"], "sendAt");
-        assert_eq!(refusal(&ann, &soon, " ").await["field"], "text");
-        assert_eq!(refusal(&bob, &soon, "hi").await["code"], "NOT_FOUND");
+        assert_eq!(refusal(ann, &past, "hi").await["field"], "sendAt");
+        assert_eq!(refusal(ann, &in_seconds(app, 400 * 86_400).await, "hi").await["field"], "sendAt");
+        assert_eq!(refusal(ann, &soon, " ").await["field"], "text");
+        assert_eq!(refusal(bob, &soon, "hi").await["code"], "NOT_FOUND");
         // The key of one that waits.
         let first = ann.schedules(&room, &soon, json!({ "text": "hi", "clientMessageId": "k" })).await;
         assert_eq!(ann.schedules(&room, &soon, json!({ "text": "hi", "clientMessageId": "k" })).await, first);

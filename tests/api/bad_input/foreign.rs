@@ -1,6 +1,9 @@
 //! To a stranger, what exists is like what does not: for every place where an id goes in.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
+
+use backchannel_domain::clock::Clock;
 
 use crate::audit::LOG as AUDIT;
 use crate::bans::{BAN, UNBAN};
@@ -510,7 +513,8 @@ fn probes(scene: &Scene, own: &Room, first: &Sent) -> Vec<Probe> {
 
 /// What messages refer to, and those that are sent later.
 fn of_writing(own: &str, first: &str) -> Vec<Probe> {
-    let soon = (chrono::Utc::now() + chrono::TimeDelta::days(1)).to_rfc3339();
+    let tomorrow = Clock::default().now().plus(Duration::from_hours(24));
+    let soon = scheduled::rfc3339(tomorrow.0);
     let here = |field: &str| json!({ "conversationId": own, "text": "hi", field: "$" });
     let later = |field: &str| {
         let mut message = here(field);

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use chrono::{SecondsFormat, TimeDelta, Utc};
+use backchannel_domain::Timestamp;
+use backchannel_domain::clock::Clock;
 use futures_util::future::join_all;
 use serde_json::json;
 use tokio::time::{Instant, sleep_until};
@@ -12,14 +13,14 @@ use crate::harness::Person;
 use crate::harness::people::{Room, text};
 use crate::harness::process::Process;
 use crate::harness::servers::{Postgres, Redis};
-use crate::scheduled::SCHEDULE;
+use crate::scheduled::{SCHEDULE, rfc3339};
 
 /// Messages in all.
 const MESSAGES: usize = 1_000;
 /// Those of one person.
 const EACH: usize = 125;
 /// How late the last may be.
-const LATE: TimeDelta = TimeDelta::seconds(5);
+const LATE: Duration = Duration::from_secs(5);
 
 const PAGE: &str = "query($id: ID!, $before: String) { conversation(id: $id) {
     lastSeq messages(last: 200, before: $before) {
@@ -54,29 +55,28 @@ async fn messages_for_the_same_second_are_each_sent_once_though_nodes_die() {
         rooms.push(people[0].makes_group(title, &others).await);
     }
 
-    let at = Utc::now() + TimeDelta::seconds(15);
-    let scheduled = people.iter().map(|person| schedule(person, &rooms, &at));
+    let clock = Clock::default();
+    let at = clock.now().plus(Duration::from_secs(15));
+    let scheduled = people.iter().map(|person| schedule(person, &rooms, at));
     let scheduled: Vec<_> = join_all(scheduled).await.into_iter().flatten().collect();
     assert_eq!(scheduled.len(), MESSAGES);
-    let wait = (at - Utc::now())
-        .to_std()
-        .expect("all were scheduled in time");
-    let due = Instant::now() + wait;
+    let wait = u64::try_from(at.0 - clock.now().0).expect("all were scheduled in time");
+    let due = Instant::now() + Duration::from_millis(wait);
     // One dies as it begins, the other in the middle of it.
     for (victim, after) in victims.iter_mut().zip([300, 700]) {
         sleep_until(due + Duration::from_millis(after)).await;
         victim.kill();
     }
-    sleep_until(due + LATE.to_std().expect("a while") + Duration::from_secs(1)).await;
+    sleep_until(due + LATE + Duration::from_secs(1)).await;
 
     let mut found: HashMap<String, String> = HashMap::new();
     let mut keys = HashSet::new();
     for room in &rooms {
         for message in all_messages(&people[0], room).await {
             let sent = chrono::DateTime::parse_from_rfc3339(&text(&message["createdAt"]));
-            let late = sent.expect("an instant").to_utc() - at;
-            assert!(late <= LATE, "{message} is {late} late");
-            assert!(late >= TimeDelta::zero(), "{message} is early");
+            let late = sent.expect("an instant").timestamp_millis() - at.0;
+            let late = Duration::from_millis(u64::try_from(late).expect("not before its time"));
+            assert!(late <= LATE, "{message} is {late:?} late");
             assert!(
                 keys.insert(text(&message["text"])),
                 "{message} was sent twice"
@@ -93,12 +93,8 @@ async fn messages_for_the_same_second_are_each_sent_once_though_nodes_die() {
 }
 
 /// Schedules this person's messages, over all rooms; their ids, and where they go.
-async fn schedule(
-    person: &Person,
-    rooms: &[Room],
-    at: &chrono::DateTime<Utc>,
-) -> Vec<(String, String)> {
-    let at = at.to_rfc3339_opts(SecondsFormat::Millis, true);
+async fn schedule(person: &Person, rooms: &[Room], at: Timestamp) -> Vec<(String, String)> {
+    let at = rfc3339(at.0);
     let mut scheduled = Vec::new();
     for n in 0..EACH {
         let room = &rooms[n % rooms.len()];
