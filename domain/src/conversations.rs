@@ -357,11 +357,15 @@ fn of_member(user_id: UserId) -> Select<conversation::Entity> {
     conversation::Entity::find().join(JoinType::InnerJoin, membership_of(user_id))
 }
 
-/// The conversations a user sees: those they are in, and rooms.
+/// The conversations a user sees: those they are in, and rooms from which they are not banned.
 fn seen_by(user_id: UserId) -> Select<conversation::Entity> {
+    let id = Expr::col((conversation::Entity, conversation::Column::Id));
+    let is_open_room = Condition::all()
+        .add(conversation::Column::Kind.eq(ConversationKind::Room))
+        .add(Expr::exists(access::ban_of(user_id, id.into())).not());
     let is_seen = Condition::any()
         .add(member::Column::UserId.is_not_null())
-        .add(conversation::Column::Kind.eq(ConversationKind::Room));
+        .add(is_open_room);
     conversation::Entity::find()
         .join(JoinType::LeftJoin, membership_of(user_id))
         .filter(is_seen)

@@ -14,6 +14,9 @@ use crate::harness::people::{ADD, DELETE, EDIT, JOIN_ROOM, REMOVE, SEND, SET_ROL
 use crate::harness::{App, Person, Room, on_both};
 use crate::invitations::{ACCEPT, INVITATIONS, INVITE, REVOKE};
 use crate::join_requests::{APPROVE, REQUEST, WAITING};
+use crate::marked;
+use crate::polls;
+use crate::reactions;
 use crate::settings::{ARCHIVE, DELETE_CONVERSATION, RESTORE};
 
 const BEGIN: &str = "<!-- permissions: begin -->";
@@ -48,6 +51,9 @@ enum Act {
     EditOfOthers,
     DeleteOwn,
     DeleteOfOthers,
+    React,
+    Pin,
+    AskPoll,
     Call,
     Rename,
     Settings,
@@ -85,13 +91,16 @@ enum Act {
     InviteWhereAdminsDo,
 }
 
-const ACTS: [(Act, &str); 41] = [
+const ACTS: [(Act, &str); 44] = [
     (Act::Read, "read"),
     (Act::Send, "send a message"),
     (Act::EditOwn, "edit one's own message"),
     (Act::EditOfOthers, "edit a message of another"),
     (Act::DeleteOwn, "delete one's own message"),
     (Act::DeleteOfOthers, "delete a message of another"),
+    (Act::React, "react to a message"),
+    (Act::Pin, "pin a message"),
+    (Act::AskPoll, "ask in a poll"),
     (Act::Call, "start a call"),
     (Act::Rename, "change title, description, picture"),
     (Act::Settings, "change settings"),
@@ -264,6 +273,18 @@ impl Scene<'_> {
             Act::DeleteOfOthers => (
                 DELETE,
                 input(json!({ "messageId": self.of_another(actor).await })),
+            ),
+            Act::React => (
+                reactions::ADD,
+                input(json!({ "messageId": self.of_another(actor).await, "emoji": "👍" })),
+            ),
+            Act::Pin => (
+                marked::PIN,
+                input(json!({ "messageId": self.of_another(actor).await })),
+            ),
+            Act::AskPoll => (
+                polls::ASK,
+                input(json!({ "conversationId": id, "question": "?", "options": ["a", "b"] })),
             ),
             Act::Call => (
                 START,
