@@ -362,7 +362,7 @@ fn seen_by(user_id: UserId) -> Select<conversation::Entity> {
     let id = Expr::col((conversation::Entity, conversation::Column::Id));
     let is_open_room = Condition::all()
         .add(conversation::Column::Kind.eq(ConversationKind::Room))
-        .add(Expr::exists(access::ban_of(user_id, id.into())).not());
+        .add(Expr::exists(access::ban_of(user_id, id)).not());
     let is_seen = Condition::any()
         .add(member::Column::UserId.is_not_null())
         .add(is_open_room);

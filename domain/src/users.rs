@@ -6,8 +6,8 @@ use std::sync::Arc;
 use backchannel_entities::{Timestamp, UserId, user};
 use sea_orm::sea_query::{Expr, LockType};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect, Select, Set,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
+    QueryOrder, QuerySelect, Select, Set,
 };
 
 use crate::audit::Act;
@@ -246,12 +246,17 @@ pub(crate) fn taken(error: DbErr) -> Error {
     }
 }
 
-/// Whether there is any user at all.
+/// Whether there is anybody at all. The owner of the room `general` is there from the start, and is
+/// nobody: no address leads to it.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn any(domain: &Domain) -> Result<bool> {
+    let has_address = Condition::any()
+        .add(user::Column::Email.is_not_null())
+        .add(user::Column::Phone.is_not_null());
     Ok(user::Entity::find()
+        .filter(has_address)
         .one(&domain.0.db.reader)
         .await?
         .is_some())

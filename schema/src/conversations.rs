@@ -535,7 +535,7 @@ impl ConversationsMutation {
 
     /// Changes what a conversation is called and looks like, by a ConversationUpdated event. Any member of a
     /// GROUP may; in a CHANNEL or ROOM, owners and admins; a DIRECT one is FORBIDDEN. How it is set,
-    /// owners and admins change.
+    /// owners and admins change; in a DIRECT one both may set `retentionSeconds`, and that alone.
     async fn update_conversation(
         &self,
         ctx: &Context<'_>,

@@ -85,7 +85,7 @@ pub(crate) struct ConversationSettingsInput {
     /// Whether members see what a message was before it was edited.
     shows_edits: Option<bool>,
     /// How long messages are kept before they disappear: 60 to 31,536,000 seconds, for those there are and
-    /// those to come. Null keeps them for ever.
+    /// those to come. Null keeps them for ever. In a DIRECT conversation both members may set it.
     retention_seconds: MaybeUndefined<i32>,
     /// How long after sending a message its sender can edit it: 0 to 31,536,000 seconds. Null is for ever.
     edit_window_seconds: MaybeUndefined<i32>,

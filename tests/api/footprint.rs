@@ -15,7 +15,7 @@ pub(crate) const MEGABYTE: u64 = 1_024 * 1_024;
 const SOCKETS: usize = 1_000;
 /// What a node may weigh that has just started, most of it the program itself, which is twice as large
 /// without optimisation.
-const IDLE: u64 = if cfg!(debug_assertions) { 65 } else { 35 } * MEGABYTE;
+const IDLE: u64 = if cfg!(debug_assertions) { 75 } else { 35 } * MEGABYTE;
 /// What the sockets may weigh together. Without optimisation futures are larger.
 const WEIGHT: u64 = if cfg!(debug_assertions) { 20 } else { 15 } * MEGABYTE;
 /// How many sockets are opened at a time.

@@ -119,7 +119,7 @@ on_both! {
         assert_eq!(ann.is_refused(ACCEPT, on.clone()).await, "FORBIDDEN");
         assert_eq!(bob.is_refused(CANCEL, on.clone()).await, "FORBIDDEN");
         assert_eq!(ann.is_refused(DIRECT, direct_with(&bob)).await, "FORBIDDEN");
-        assert_eq!(app.runs_sql("SELECT count(*) FROM conversations").await, "0", "nothing can pass");
+        assert_eq!(app.runs_sql("SELECT count(*) FROM conversations WHERE kind = 'direct'").await, "0", "nothing can pass");
 
         let mut all = bob.follows_all(Some(&cursor)).await;
         let accepted = bob.answers(ACCEPT, id).await;

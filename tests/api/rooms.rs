@@ -203,7 +203,8 @@ on_both! {
         let said = ann.sends(&room, "hello").await;
         bob.joins("lobby").await;
         bob.makes_of(&room, "setDraft", json!({ "text": "Dear" })).await;
-        let mut live = bob.follows(&room, Some(2)).await;
+        let mut live = bob.follows(&room, Some(1)).await;
+        assert_eq!(live.next().await["__typename"], "MemberJoined");
         ann.deletes_conversation(&room).await;
         assert_eq!(live.next().await["__typename"], "ConversationDeleted");
         let node = "query($id: ID!) { node(id: $id) { id } }";

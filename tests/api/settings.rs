@@ -51,7 +51,7 @@ fn saying(room: &Room, what: &str) -> Value {
 
 /// What is left of the texts and contents of a conversation in the database.
 async fn left_in(app: &App) -> String {
-    let texts = "SELECT (SELECT count(*) FROM messages WHERE text IS NOT NULL) + (SELECT count(*) FROM message_details) + (SELECT count(*) FROM reactions) + (SELECT count(*) FROM conversation_states) + (SELECT count(*) FROM conversation_terms) + (SELECT count(*) FROM erasures)";
+    let texts = "SELECT (SELECT count(*) FROM messages WHERE text IS NOT NULL) + (SELECT count(*) FROM message_details) + (SELECT count(*) FROM reactions) + (SELECT count(*) FROM conversation_states) + (SELECT count(*) FROM conversation_terms WHERE term <> 'general') + (SELECT count(*) FROM erasures)";
     app.runs_sql(texts).await
 }
 
@@ -172,6 +172,23 @@ on_both! {
         let told: Vec<_> = live.take(2).await.iter().map(|event| text(&event["__typename"])).collect();
         assert_eq!(told, ["ConversationUpdated", "MessageSent"]);
         assert_eq!(ann.last_seq(&other).await, 1);
+    }
+
+    async fn both_of_a_pair_may_let_their_messages_disappear(app) {
+        let [ann, bob] = app.people(["Ann", "Bob"]).await;
+        let direct = ann.makes_direct(&bob).await;
+        let said = ann.sends(&direct, "between us").await;
+        let mut live = ann.follows(&direct, Some(said.seq)).await;
+        bob.sets(&direct, json!({ "retentionSeconds": 60 })).await;
+        assert_eq!(live.next().await["__typename"], "ConversationUpdated");
+        for change in [json!({ "retentionSeconds": 60, "showsEdits": false }), json!({ "onlyAdminsSend": true })] {
+            let input = json!({ "conversationId": direct.id, "settings": change });
+            assert_eq!(ann.is_refused(UPDATE, json!({ "input": input })).await, "FORBIDDEN");
+        }
+        app.advance(Duration::from_secs(61));
+        let gone = live.next().await;
+        assert_eq!((&gone["__typename"], &gone["message"]["id"]), (&json!("MessageDeleted"), &json!(said.id)));
+        assert_eq!((&gone["message"]["text"], &gone["actor"]), (&Value::Null, &Value::Null));
     }
 
     async fn an_archived_conversation_is_read_and_left_and_nothing_is_added(app) {

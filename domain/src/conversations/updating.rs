@@ -27,7 +27,7 @@ pub struct ConversationChange {
 }
 
 /// What is to change of the settings: none leaves a thing as it is.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct SettingsChange {
     /// Whether plain members do not send.
     pub only_admins_send: Option<bool>,
@@ -127,6 +127,29 @@ impl ConversationChange {
         Ok(Self { tags, ..self })
     }
 
+    /// Whether nothing is to change but how long messages are kept.
+    fn is_of_retention_alone(&self) -> bool {
+        let alone = |settings: &SettingsChange| SettingsChange {
+            retention_seconds: settings.retention_seconds,
+            ..SettingsChange::default()
+        };
+        let is_alone = |settings: &SettingsChange| {
+            settings.retention_seconds.is_some() && *settings == alone(settings)
+        };
+        let Self {
+            title,
+            description,
+            avatar_url,
+            tags,
+            settings,
+        } = self;
+        title.is_none()
+            && description.is_none()
+            && avatar_url.is_none()
+            && tags.is_none()
+            && settings.as_ref().is_some_and(is_alone)
+    }
+
     /// What the conversation is afterwards.
     fn applied_to(self, conversation: &Conversation) -> Conversation {
         let before = conversation.clone();
@@ -159,9 +182,13 @@ pub async fn update(
     cx.write_in(Scope::Conversations, move |tx| {
         Box::pin(async move {
             let membership = Membership::lock(tx, actor.id, id).await?;
-            membership.may_update()?;
-            if change.settings.is_some() {
-                membership.may_change_settings()?;
+            if change.is_of_retention_alone() {
+                membership.may_set_retention()?;
+            } else {
+                membership.may_update()?;
+                if change.settings.is_some() {
+                    membership.may_change_settings()?;
+                }
             }
             let before = membership.conversation;
             let retagged = match change.tags.clone() {

@@ -1139,6 +1139,64 @@ query CallHistory($conversationId: ID) {
     }
   }
 }
+`},{file:"47-set-the-group.graphql",text:`# Title: Ann sets the group
+# Owners and admins say how a conversation is: who sends and adds others, slow
+# mode, what new members see. What is left out stays; all members are told by
+# a ConversationUpdated.
+# as: ann
+# variables: {"input": {"conversationId": "{{conversationId}}", "settings": {"onlyAdminsAdd": true}}}
+
+mutation SetTheGroup($input: UpdateConversationInput!) {
+  updateConversation(input: $input) {
+    conversation {
+      title
+      settings {
+        onlyAdminsSend
+        onlyAdminsAdd
+        slowModeSeconds
+        history
+        joinsByRequest
+        retentionSeconds
+      }
+    }
+  }
+}
+`},{file:"48-an-invitation.graphql",text:`# Title: Ann makes an invitation
+# Whoever has the code comes in. It is shown here and never again; the
+# conversation's \`invitations\` list it without, to be revoked.
+# as: ann
+# variables: {"input": {"conversationId": "{{conversationId}}", "maxUses": 5}}
+# save: code = createInvitation.code
+
+mutation Invite($input: CreateInvitationInput!) {
+  createInvitation(input: $input) {
+    code
+    invitation {
+      id
+      role
+      maxUses
+      expiresAt
+    }
+  }
+}
+`},{file:"49-where-it-leads.graphql",text:`# Title: Cleo looks where it leads
+# Who is no member sees this much and no more.
+# as: cleo
+# variables: {"code": "{{code}}"}
+
+query WhereItLeads($code: String!) {
+  invitation(code: $code) {
+    conversation {
+      title
+      kind
+      memberCount
+    }
+    inviter {
+      displayName
+    }
+    asksFirst
+  }
+}
 `},{file:"50-anns-sessions.graphql",text:`# Title: Where Ann is signed in
 # Each login is a session: its device, the program, the address it was last
 # used from. The one that asks is marked.
@@ -1595,6 +1653,116 @@ mutation BobForwards($input: ForwardMessageInput!) {
     }
   }
 }
+`},{file:"85-cleo-comes-in.graphql",text:`# Title: Cleo comes in by it
+# Where an invitation asks first, \`conversation\` is null and \`joinRequest\` is
+# what waits for an owner or admin.
+# as: cleo
+# variables: {"input": {"code": "{{code}}"}}
+
+mutation ComeIn($input: AcceptInvitationInput!) {
+  acceptInvitation(input: $input) {
+    conversation {
+      title
+      lastSeq
+    }
+    joinRequest {
+      state
+    }
+  }
+}
+`},{file:"86-ann-bans-cleo.graphql",text:`# Title: Ann bans Cleo
+# She is removed, and comes in by no way until Ann lifts it by \`unbanMember\`.
+# as: ann
+# variables: {"input": {"conversationId": "{{conversationId}}", "userId": "{{cleoId}}", "reason": "an example"}}
+
+mutation Ban($input: BanMemberInput!) {
+  banMember(input: $input) {
+    ban {
+      user {
+        displayName
+      }
+      reason
+      bannedAt
+    }
+  }
+}
+`},{file:"87-who-is-banned.graphql",text:`# Title: Who is banned, invited, waiting
+# For owners and admins; to others these lists are FORBIDDEN.
+# as: ann
+# variables: {"id": "{{conversationId}}"}
+
+query WhoIsBanned($id: ID!) {
+  conversation(id: $id) {
+    bans(first: 20) {
+      nodes {
+        user {
+          displayName
+        }
+        reason
+      }
+    }
+    invitations(first: 20) {
+      nodes {
+        inviter {
+          displayName
+        }
+        uses
+        maxUses
+      }
+    }
+    joinRequests(first: 20) {
+      nodes {
+        user {
+          displayName
+        }
+        askedAt
+      }
+    }
+  }
+}
+`},{file:"88-what-the-system-tells.graphql",text:`# Title: What the system tells
+# With \`system: true\`, lines about members stand among the messages, each at
+# the \`seq\` of the event it tells of. They are never unread.
+# as: bob
+# variables: {"id": "{{conversationId}}"}
+
+query WhatTheSystemTells($id: ID!) {
+  conversation(id: $id) {
+    messages(last: 10, system: true) {
+      nodes {
+        seq
+        text
+        system {
+          action
+          actor {
+            displayName
+          }
+          user {
+            displayName
+          }
+          role
+        }
+      }
+    }
+  }
+}
+`},{file:"89-who-asks-to-join.graphql",text:`# Title: Ann hears who asks to join
+# What waits comes first, then each request as it is made: where the settings
+# say \`joinsByRequest\`, \`joinRoom\` and the links of plain members make one.
+# Ann answers by \`approveJoinRequest\` or \`declineJoinRequest\`.
+# as: ann
+# variables: {"id": "{{conversationId}}"}
+# take: 0
+
+subscription WhoAsksToJoin($id: ID!) {
+  joinRequestReceived(conversationId: $id) {
+    id
+    user {
+      displayName
+    }
+    askedAt
+  }
+}
 `},{file:"90-pin-and-mute.graphql",text:`# Title: Bob arranges his list
 # For himself alone: the group is pinned, makes no noise, and what he has begun to
 # write is there on his other devices, which hear of it by \`conversationStateChanged\`.
@@ -1708,6 +1876,111 @@ mutation SaveATemplate($input: SaveTemplateInput!) {
       name
       kind
       tags
+    }
+  }
+}
+`},{file:"95-bob-reacts.graphql",text:`# Title: Bob reacts to what Ann said
+# With one emoji; to do so again changes nothing. Where many react at once, they
+# are told of by one event.
+# as: bob
+# variables: {"input": {"messageId": "{{messageId}}", "emoji": "\u{1F44B}"}}
+
+mutation React($input: AddReactionInput!) {
+  addReaction(input: $input) {
+    message {
+      reactions {
+        emoji
+        count
+        viewerReacted
+        users(first: 3) {
+          nodes {
+            displayName
+          }
+        }
+      }
+    }
+  }
+}
+`},{file:"96-pin-a-message.graphql",text:`# Title: Ann pins a message
+# Everybody sees what is pinned: \`Conversation.pinnedMessages\` lists it, the one
+# pinned last first. There is also \`unpinMessage\`.
+# as: ann
+# variables: {"input": {"messageId": "{{messageId}}"}}
+
+mutation Pin($input: PinMessageInput!) {
+  pinMessage(input: $input) {
+    message {
+      pinnedAt
+      pinnedBy {
+        displayName
+      }
+      conversation {
+        pinnedMessages(first: 10) {
+          nodes {
+            text
+          }
+        }
+      }
+    }
+  }
+}
+`},{file:"97-star-a-message.graphql",text:`# Title: Bob stars a message
+# Nobody else sees a star. \`Viewer.starredMessages\` lists them; there is also
+# \`hideMessage\`, which deletes a message for the viewer alone.
+# as: bob
+# variables: {"input": {"messageId": "{{messageId}}"}}
+
+mutation Star($input: StarMessageInput!) {
+  starMessage(input: $input) {
+    message {
+      id
+      isStarred
+    }
+  }
+}
+`},{file:"98-ann-asks.graphql",text:`# Title: Ann asks everybody
+# A poll is a message: its text is the question. It closes by \`closePoll\`, or by
+# itself at \`closesAt\`.
+# as: ann
+# variables: {"input": {"conversationId": "{{conversationId}}", "question": "Lunch where?", "options": ["Canteen", "Park", "Here"], "clientMessageId": "lunch-poll"}}
+# save: pollId = createPoll.message.id
+
+mutation Ask($input: CreatePollInput!) {
+  createPoll(input: $input) {
+    message {
+      id
+      text
+      poll {
+        options {
+          number
+          text
+        }
+      }
+    }
+  }
+}
+`},{file:"99-bob-votes.graphql",text:`# Title: Bob votes
+# What is chosen takes the place of what was; an empty list takes the vote back.
+# as: bob
+# variables: {"input": {"messageId": "{{pollId}}", "options": [2]}}
+
+mutation Vote($input: VotePollInput!) {
+  votePoll(input: $input) {
+    message {
+      poll {
+        voterCount
+        viewerVotes
+        options {
+          number
+          text
+          count
+          voters(first: 5) {
+            nodes {
+              displayName
+            }
+          }
+        }
+      }
     }
   }
 }
