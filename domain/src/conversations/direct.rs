@@ -14,7 +14,8 @@ use crate::ties::{self, Tie};
 use crate::users::User;
 use crate::{Cx, Error, Result, requests};
 
-use super::{Conversation, ConversationKind, Founding, make};
+use super::making::{Founding, make};
+use super::{Conversation, ConversationKind};
 
 /// The actor and another user, locked until the end of the transaction. Whoever opens, asks or
 /// blocks between the two does so one after the other. To be locked before anything else is.

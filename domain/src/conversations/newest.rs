@@ -5,10 +5,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use backchannel_entities::mention::EVERYONE;
-use backchannel_entities::{ConversationId, message};
-use sea_orm::{ConnectionTrait as _, EntityTrait as _, Statement};
+use backchannel_entities::{ConversationId, member, message};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, FromQueryResult, Statement,
+};
 
-use crate::db::asked;
+use crate::db::{asked, in_list};
 use crate::messages::{Message, hiding};
 use crate::{Cx, Result, access};
 
@@ -40,6 +43,56 @@ WHERE m."conversation_id" = {id} AND m."seq" = (
     let newest = newest.await?.into_iter();
     Ok(newest
         .map(|message| (message.conversation_id, Arc::new(message)))
+        .collect())
+}
+
+/// How many messages of others the actor has not read, for each conversation the actor is
+/// in. Messages that are deleted, or hidden by the actor, do not count.
+///
+/// # Errors
+/// [`Error::Unauthenticated`] when nobody is signed in.
+pub async fn unread_counts(
+    cx: &Cx,
+    ids: &[ConversationId],
+) -> Result<HashMap<ConversationId, i64>> {
+    #[derive(FromQueryResult)]
+    struct Count {
+        conversation_id: ConversationId,
+        unread: i64,
+    }
+    let actor = cx.signed_in()?.user.id;
+    let is_message_of_member = Expr::col((message::Entity, message::Column::ConversationId))
+        .equals((member::Entity, member::Column::ConversationId))
+        .and(
+            Expr::col((message::Entity, message::Column::Seq))
+                .gt(Expr::col((member::Entity, member::Column::ReadSeq))),
+        );
+    let select = Query::select()
+        .column((member::Entity, member::Column::ConversationId))
+        .expr_as(
+            Expr::col((message::Entity, message::Column::Id)).count(),
+            "unread",
+        )
+        .from(member::Entity)
+        .inner_join(message::Entity, is_message_of_member)
+        .and_where(member::Column::UserId.eq(actor))
+        .and_where(member::Column::ConversationId.is_in(in_list(ids)))
+        .and_where(member::Column::LeftAt.is_null())
+        .and_where(message::Column::DeletedAt.is_null())
+        .and_where(message::Column::SenderId.ne(actor))
+        .and_where(hiding::is_shown(
+            actor,
+            Expr::col((message::Entity, message::Column::Id)),
+        ))
+        .group_by_col((member::Entity, member::Column::ConversationId))
+        .take();
+    let backend = cx.handles().db.backend();
+    let counts = Count::find_by_statement(backend.build(&select))
+        .all(cx.read())
+        .await?;
+    Ok(counts
+        .into_iter()
+        .map(|count| (count.conversation_id, count.unread))
         .collect())
 }
 

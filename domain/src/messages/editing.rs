@@ -1,6 +1,6 @@
 //! Changing what was said: editing and deleting, and what messages were before.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use backchannel_entities::mention::EVERYONE;
@@ -236,7 +236,12 @@ pub async fn pages_of_edits(
     let mut conversations: Vec<ConversationId> = messages.iter().map(|(.., id)| *id).collect();
     conversations.sort_unstable();
     conversations.dedup();
-    let shown = access::who_sees_edits(cx, &conversations).await?;
+    let memberships = Membership::find_many(cx, &conversations).await?;
+    let shown: HashSet<ConversationId> = memberships
+        .iter()
+        .filter(|membership| membership.sees_edits())
+        .map(|membership| membership.conversation.id)
+        .collect();
     let ids: Vec<MessageId> = messages
         .iter()
         .filter(|(_, sender, conversation)| *sender == Some(actor) || shown.contains(conversation))
