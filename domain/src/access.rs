@@ -21,10 +21,12 @@ use crate::proofs::Claim;
 use crate::{Cx, Error, Result, UserId};
 
 pub(crate) use self::permissions::{
-    CLOSED, Times, guards, is_guarded, may_mention_everyone, may_send, may_send_to, pace, senders,
-    takes_members,
+    CLOSED, Times, guards, is_guarded, may_invite, may_mention_everyone, may_send, may_send_to,
+    pace, senders, takes_members,
 };
-pub(crate) use self::seeing::{ban_of, hidden_from_newcomer, hidden_upto, is_seen, sees_message};
+pub(crate) use self::seeing::{
+    ban_of, hidden_from_newcomer, hidden_upto, is_banned, is_seen, sees_message,
+};
 
 /// Proof that the actor was a member when it was made; within a transaction that holds
 /// the conversation's lock, that the actor still is.
@@ -42,11 +44,22 @@ impl Membership {
     /// # Errors
     /// [`Error::NotFound`] when there is no such conversation, or the actor is no member.
     pub async fn prove(cx: &Cx, id: ConversationId) -> Result<Self> {
-        let user_id = cx.signed_in()?.user.id;
+        Self::of(cx.read(), cx.signed_in()?.user.id, id).await
+    }
+
+    /// That of any user.
+    ///
+    /// # Errors
+    /// As [`Membership::prove`].
+    pub(crate) async fn of(
+        db: &impl ConnectionTrait,
+        user_id: UserId,
+        id: ConversationId,
+    ) -> Result<Self> {
         let (member, conversation) = member::Entity::find_by_id((id, user_id))
             .filter(member::Column::LeftAt.is_null())
             .find_both_related(conversation::Entity)
-            .one(cx.read())
+            .one(db)
             .await?
             .ok_or(Error::NotFound("conversation"))?;
         Ok(Self {

@@ -100,7 +100,7 @@ pub async fn ban(cx: &Cx, new: NewBan) -> Result<Arc<Ban>> {
     .await
 }
 
-/// Lifts a ban; the user may come back, and is no member yet. One who is not banned is no change.
+/// Lifts a ban; the user may come back, or ask to, and is no member yet. One who is not banned is no change.
 ///
 /// # Errors
 /// [`Error::NotFound`] when the conversation does not exist for the actor, or the user not at all;
@@ -116,6 +116,7 @@ pub async fn unban(cx: &Cx, id: ConversationId, user_id: UserId) -> Result<Conve
             ban::Entity::delete_by_id((id, user_id))
                 .exec(&tx.db)
                 .await?;
+            join_requests::forgive(tx, id, user_id).await?;
             Ok(membership.conversation)
         })
     })

@@ -74,7 +74,7 @@ pub async fn get_lately(cx: &Cx, id: ConversationId) -> Result<Arc<Conversation>
 /// [`Error::NotFound`] for any other.
 pub async fn get_by_slug(cx: &Cx, slug: &str) -> Result<Conversation> {
     let actor = cx.signed_in()?.user.id;
-    // What cannot be a slug is nobody's; Postgres would not even take all of it.
+    // Postgres would not even take all of what cannot be a slug.
     let slug = limits::slug("slug", slug).map_err(|_| Error::NotFound("conversation"))?;
     seen_by(actor)
         .filter(conversation::Column::Slug.eq(slug))
@@ -83,23 +83,45 @@ pub async fn get_by_slug(cx: &Cx, slug: &str) -> Result<Conversation> {
         .ok_or(Error::NotFound("conversation"))
 }
 
-/// A room by its slug, locked; whether the actor is in it is for the caller to know.
-pub(crate) async fn lock_room(tx: &Tx, slug: String) -> Result<Conversation> {
-    let room: Option<ConversationId> = conversation::Entity::find()
-        .select_only()
-        .column(conversation::Column::Id)
-        .filter(conversation::Column::Slug.eq(&slug))
-        .filter(conversation::Column::Kind.eq(ConversationKind::Room))
-        .into_tuple()
-        .one(&tx.db)
-        .await?;
-    let room = tx
-        .lock(room.ok_or(Error::NotFound("conversation"))?)
-        .await?;
-    // Deleted meanwhile, it has none.
-    Some(room)
-        .filter(|room| room.slug == Some(slug))
-        .ok_or(Error::NotFound("conversation"))
+/// How a room is named by one who is not in it.
+#[derive(Clone, Debug)]
+pub enum RoomName {
+    /// By its identifier.
+    Id(ConversationId),
+    /// By its slug.
+    Slug(String),
+}
+
+impl RoomName {
+    /// A name that is a slug.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for what cannot be one: it is no room's.
+    pub fn slug(slug: &str) -> Result<Self> {
+        let slug = limits::slug("slug", slug).map_err(|_| Error::NotFound("conversation"))?;
+        Ok(Self::Slug(slug))
+    }
+}
+
+/// A room, locked; whether the actor is in it is for the caller to know.
+pub(crate) async fn lock_room(tx: &Tx, name: RoomName) -> Result<Conversation> {
+    use conversation::Column::{DeletedAt, Id, Kind, Slug};
+    let is_named = match name {
+        RoomName::Id(id) => Id.eq(id),
+        RoomName::Slug(slug) => Slug.eq(slug),
+    };
+    let find = || {
+        conversation::Entity::find()
+            .filter(is_named.clone())
+            .filter(Kind.eq(ConversationKind::Room))
+            .filter(DeletedAt.is_null())
+            .one(&tx.db)
+    };
+    let unknown = Error::NotFound("conversation");
+    let room = find().await?.ok_or(unknown.clone())?;
+    tx.lock(room.id).await?;
+    // Read again: it may have been deleted meanwhile.
+    find().await?.ok_or(unknown)
 }
 
 /// The conversations a user is in.

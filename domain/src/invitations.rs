@@ -3,8 +3,8 @@
 //! 1. The code of a link is 128 random bits. It is shown once, to whoever makes it, and kept as its
 //!    hash: who reads the database, or the list of invitations, cannot come in by it. A plain hash
 //!    does, because nobody can try that many codes.
-//! 2. A link is good for as long as whoever made it may make it: what they made goes with their
-//!    membership, or their role.
+//! 2. A link is good for as long as whoever made it may make it: with their membership, or their role,
+//!    what they made by it ends.
 //! 3. By the link of an owner or admin one comes in, also where others ask to join: it is their
 //!    approval. By that of a member one asks then.
 //! 4. Uses are counted under the lock of the conversation, with what they lead to.
@@ -14,7 +14,7 @@ mod list;
 
 use std::sync::Arc;
 
-use backchannel_entities::{ConversationId, InvitationId, Timestamp, invitation};
+use backchannel_entities::{ConversationId, InvitationId, Timestamp, UserId, invitation};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use futures_util::FutureExt as _;
@@ -28,6 +28,7 @@ use sha2::{Digest as _, Sha256};
 use crate::access::Membership;
 use crate::bots::Scope;
 use crate::clock::{new_id, random_bytes};
+use crate::cx::Tx;
 use crate::members::Role;
 use crate::rates::{self, Action};
 use crate::upkeep::{self, Found};
@@ -201,6 +202,29 @@ pub async fn revoke(cx: &Cx, id: InvitationId) -> Result<Arc<Invitation>> {
         })
     })
     .await
+}
+
+/// Ends those of one inviter by which others come in with one of these roles.
+pub(crate) async fn end(
+    tx: &Tx,
+    id: ConversationId,
+    inviter: UserId,
+    roles: &[Role],
+) -> Result<()> {
+    use invitation::Column::{ConversationId, ExpiresAt, InviterId, Role};
+    if roles.is_empty() {
+        return Ok(());
+    }
+    let now = tx.now();
+    invitation::Entity::update_many()
+        .col_expr(ExpiresAt, Expr::value(now))
+        .filter(ConversationId.eq(id))
+        .filter(InviterId.eq(inviter))
+        .filter(Role.is_in(roles.iter().copied()))
+        .filter(ExpiresAt.gt(now))
+        .exec(&tx.db)
+        .await?;
+    Ok(())
 }
 
 /// Clears away what is long over, until the node stops.

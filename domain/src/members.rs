@@ -6,7 +6,7 @@ mod roles;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use backchannel_entities::{ConversationId, Timestamp, UserId, conversation, member};
+use backchannel_entities::{ConversationId, Timestamp, UserId, conversation, member, user};
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Order, Query};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait as _, EntityTrait, QueryFilter,
@@ -16,14 +16,15 @@ use sea_orm::{
 use crate::access::{self, Membership};
 use crate::bots::Scope;
 use crate::bus::UserNotice;
-use crate::conversations::Conversation;
+use crate::conversations::{self, Conversation, RoomName};
 use crate::cx::Tx;
 use crate::db::{in_list, page_of_each};
 use crate::join_requests::{self, JoinRequest};
 use crate::messages::{SystemAction, SystemContent};
 use crate::page::{End, Page, PageRequest};
+use crate::rates::{self, Action};
 use crate::users::User;
-use crate::{Cx, Error, Result, bans, blocks, conversations, limits, users};
+use crate::{Cx, Error, Result, bans, blocks, invitations, limits, users};
 
 use self::notes::record;
 
@@ -63,10 +64,11 @@ pub(crate) fn row(
 /// # Errors
 /// [`Error::NotFound`] when the conversation or a user does not exist for the actor;
 /// [`Error::Forbidden`] when the actor may not add members, when one of them and the actor block
-/// each other, or one of them is banned.
+/// each other, or one of them is banned; [`Error::RateLimited`] when the actor has changed too much.
 pub async fn add(cx: &Cx, id: ConversationId, user_ids: Vec<UserId>) -> Result<Conversation> {
     let actor = Arc::clone(&cx.signed_in()?.user);
     let user_ids = limits::ids("userIds", user_ids)?;
+    rates::count(cx, Action::Membership)?;
     cx.write_in(Scope::Conversations, move |tx| {
         Box::pin(async move {
             let membership = Membership::lock(tx, actor.id, id).await?;
@@ -104,31 +106,30 @@ pub enum Entry {
 /// are; the first in a room that everybody has left is its owner.
 ///
 /// # Errors
-/// [`Error::NotFound`] when no room has this slug; [`Error::Forbidden`] when it is archived, the actor is
-/// banned, or was declined lately.
-pub async fn join_room(cx: &Cx, slug: &str) -> Result<Entry> {
+/// [`Error::NotFound`] when there is no such room; [`Error::Forbidden`] when it is archived, the actor is
+/// banned, or was declined lately; [`Error::RateLimited`] when the actor has come and gone too often.
+pub async fn join_room(cx: &Cx, room: RoomName) -> Result<Entry> {
     let actor = Arc::clone(&cx.signed_in()?.user);
-    // What cannot be a slug is nobody's.
-    let slug = limits::slug("slug", slug).map_err(|_| Error::NotFound("conversation"))?;
+    rates::count(cx, Action::Membership)?;
     cx.write_in(Scope::Conversations, move |tx| {
         Box::pin(async move {
-            let room = conversations::lock_room(tx, slug).await?;
+            let room = conversations::lock_room(tx, room).await?;
             let known = access::find(&tx.db, room.id, actor.id).await?;
             if known.is_some_and(|known| known.left_at.is_none()) {
                 return Ok(Entry::In(Arc::new(room)));
             }
-            access::takes_members(&room)?;
             bans::require_none(tx, room.id, &[actor.id]).await?;
-            let role = if has_members(tx, room.id).await? {
-                Role::Member
-            } else {
-                Role::Owner
-            };
-            if room.settings.joins_by_request && role == Role::Member {
+            if !has_members(tx, room.id).await? {
+                // Also an archived one: nobody else could restore it.
+                let joined = enter(tx, room.id, &actor, Role::Owner).await?;
+                return Ok(Entry::In(Arc::new(joined)));
+            }
+            access::takes_members(&room)?;
+            if room.settings.joins_by_request {
                 let (request, _) = join_requests::ask(tx, room.id, actor.id).await?;
                 return Ok(Entry::Asked(request));
             }
-            let joined = enter(tx, room.id, &actor, role).await?;
+            let joined = enter(tx, room.id, &actor, Role::Member).await?;
             Ok(Entry::In(Arc::new(joined)))
         })
     })
@@ -237,9 +238,11 @@ fn rejoin() -> OnConflict {
 ///
 /// # Errors
 /// [`Error::NotFound`] when the conversation does not exist for the actor, or the user was
-/// never in it; [`Error::Forbidden`] when the actor may not remove this member.
+/// never in it; [`Error::Forbidden`] when the actor may not remove this member;
+/// [`Error::RateLimited`] when the actor has changed too much.
 pub async fn remove(cx: &Cx, id: ConversationId, user_id: UserId) -> Result<Conversation> {
     let actor = Arc::clone(&cx.signed_in()?.user);
+    rates::count(cx, Action::Membership)?;
     cx.write_in(Scope::Conversations, move |tx| {
         Box::pin(async move {
             let membership = Membership::lock(tx, actor.id, id).await?;
@@ -261,7 +264,7 @@ pub async fn remove(cx: &Cx, id: ConversationId, user_id: UserId) -> Result<Conv
     .await
 }
 
-/// Ends a membership in a conversation that is locked.
+/// Ends a membership in a conversation that is locked, and what goes with it.
 pub(crate) async fn leave(
     tx: &mut Tx,
     actor_id: UserId,
@@ -282,6 +285,8 @@ pub(crate) async fn leave(
     row.role = Set(Role::Member);
     row.stamp = Set(stamp);
     row.update(&tx.db).await?;
+    invitations::end(tx, id, user_id, &[Role::Admin, Role::Member]).await?;
+    conversations::states::forget(tx, id, user_id).await?;
     let note = |action, user_id, role| SystemContent {
         action,
         actor_id,
@@ -301,13 +306,30 @@ pub(crate) async fn leave(
     Ok(conversation)
 }
 
-/// The longest-standing admin, else member, beside the owner who leaves.
+/// The longest-standing admin, else member, beside the owner who leaves; a bot, where there are no
+/// people.
 async fn find_heir(tx: &Tx, owner: &Member) -> Result<Option<Member>> {
-    for role in [Role::Admin, Role::Member] {
+    let is_bot = Query::select()
+        .expr(Expr::value(1))
+        .from(user::Entity)
+        .and_where(
+            Expr::col((user::Entity, user::Column::Id))
+                .equals((member::Entity, member::Column::UserId)),
+        )
+        .and_where(user::Column::OwnerId.is_not_null())
+        .take();
+    let is_bot = Expr::exists(is_bot);
+    for (role, kind) in [
+        (Role::Admin, is_bot.clone().not()),
+        (Role::Member, is_bot.clone().not()),
+        (Role::Admin, is_bot.clone()),
+        (Role::Member, is_bot),
+    ] {
         let heir = member::Entity::find()
             .filter(member::Column::ConversationId.eq(owner.conversation_id))
             .filter(member::Column::LeftAt.is_null())
             .filter(member::Column::Role.eq(role))
+            .filter(kind)
             .order_by_asc(member::Column::JoinedAt)
             .order_by_asc(member::Column::UserId)
             .one(&tx.db)

@@ -1,6 +1,6 @@
 //! Reports: what users think operators should look at, with what there was to be seen.
 //!
-//! A message may be edited or deleted after it was reported; so its text is copied. Reports are
+//! A message may be edited or deleted after it was reported; so its text and content are copied. Reports are
 //! for operators alone, and are forgotten after half a year.
 
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use sea_orm::{ActiveModelTrait as _, ColumnTrait, EntityTrait, QueryFilter};
 
 use crate::clock::new_id;
 use crate::cx::Tx;
+use crate::messages::details;
 use crate::rates::{self, Guarded};
 use crate::upkeep::{self, Found};
 use crate::{Cx, Domain, Error, Result, access, limits, users};
@@ -114,21 +115,19 @@ async fn user(tx: &Tx, reporter: UserId, id: UserId) -> Result<Report> {
         reason: Reason::Other,
         comment: None,
         text: None,
+        content: None,
         sent_at: None,
         created_at: tx.now(),
     })
 }
 
-/// A message as it is now, if the reporter is a member where it was sent.
+/// A message as it is now, if the reporter sees it.
 async fn message(tx: &Tx, reporter: UserId, id: MessageId) -> Result<Report> {
     let unknown = Error::NotFound("message");
-    let Some(message) = message::Entity::find_by_id(id).one(&tx.db).await? else {
+    let seen = message::Entity::find_by_id(id).filter(access::sees_message(reporter));
+    let Some(message) = seen.one(&tx.db).await? else {
         return Err(unknown);
     };
-    let member = access::find(&tx.db, message.conversation_id, reporter).await?;
-    if member.is_none_or(|member| member.left_at.is_some()) {
-        return Err(unknown);
-    }
     if message.sender_id == Some(reporter) {
         return Err(Error::bad_input("messageId", "is your own"));
     }
@@ -141,6 +140,7 @@ async fn message(tx: &Tx, reporter: UserId, id: MessageId) -> Result<Report> {
         conversation_id: Some(message.conversation_id),
         reason: Reason::Other,
         comment: None,
+        content: details::find(tx, &message).await?,
         text: message.text,
         sent_at: Some(message.created_at),
         created_at: tx.now(),

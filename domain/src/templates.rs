@@ -73,7 +73,7 @@ pub async fn save(
                 content: Set(content),
             };
             let saved = row.insert(&tx.db).await?;
-            leave_room(tx, actor).await?;
+            leave_space(tx, actor).await?;
             Ok(Arc::new(saved))
         })
     })
@@ -100,7 +100,7 @@ async fn others_in(tx: &Tx, id: ConversationId, actor: UserId) -> Result<Vec<Use
 }
 
 /// Fails when the actor, whose row is locked, has too many templates.
-async fn leave_room(tx: &Tx, actor: UserId) -> Result<()> {
+async fn leave_space(tx: &Tx, actor: UserId) -> Result<()> {
     let all = template::Entity::find().filter(template::Column::UserId.eq(actor));
     if all.count(&tx.db).await? > limits::TEMPLATES {
         let message = "there is no room for more templates";

@@ -328,10 +328,15 @@ const IS_SELECTIVE: &str = r#"("shows_avatar" <> 'everyone' OR "shows_last_seen"
 OR EXISTS (SELECT 1 FROM "blocks" b WHERE b."user_id" = "users"."id")
 OR EXISTS (SELECT 1 FROM "blocks" b WHERE b."blocked_id" = "users"."id"))"#;
 
-/// Fails with [`Error::NotFound`] unless all of these users exist.
+/// Whether a user can be brought into anything: not the one that owns what is there from the start.
+pub(crate) fn is_somebody(user: &User) -> bool {
+    user.email.is_some() || user.phone.is_some() || user.owner_id.is_some()
+}
+
+/// Fails with [`Error::NotFound`] unless all of these users exist, and are somebody.
 pub(crate) async fn require_all(tx: &Tx, ids: &[UserId]) -> Result<HashMap<UserId, Arc<User>>> {
     let users = read_many(&tx.db, ids.to_vec()).await?;
-    if users.len() == ids.len() {
+    if users.len() == ids.len() && users.values().all(|user| is_somebody(user)) {
         Ok(users)
     } else {
         Err(Error::NotFound("user"))

@@ -3,6 +3,7 @@
 use sea_orm::entity::prelude::*;
 use uuid::Uuid;
 
+use crate::message_detail::Content;
 use crate::{ConversationId, MessageId, ReportId, Timestamp, UserId};
 
 /// What is wrong with it.
@@ -24,7 +25,7 @@ pub enum Reason {
 }
 
 /// A report, with what was to be seen when it was made.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "reports")]
 pub struct Model {
     /// Key.
@@ -46,6 +47,8 @@ pub struct Model {
     pub comment: Option<String>,
     /// The text of the message as it was then; none if it was deleted before.
     pub text: Option<String>,
+    /// What it held besides, as it was then; none if that was nothing.
+    pub content: Option<Content>,
     /// When the message was sent.
     pub sent_at: Option<Timestamp>,
     /// When the report was made.

@@ -247,10 +247,7 @@ impl Conversation {
             .loaders()
             .member_page(self.row.id, request)
             .await?;
-        let list = match self.row.kind {
-            RowKind::Room => MemberList::OfRoom(self.row.id),
-            RowKind::Direct | RowKind::Group | RowKind::Channel => MemberList::All(self.row.id),
-        };
+        let list = MemberList::All(self.row.id);
         Ok(MemberConnection::new(&self.scope, list, &page))
     }
 

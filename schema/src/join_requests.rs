@@ -7,13 +7,14 @@ use backchannel_domain::join_requests::{
     self, JoinAskPosition, JoinRequest as Row, JoinRequestState as RowState,
 };
 use backchannel_domain::page::{End, Page};
-use backchannel_domain::{ConversationId, Error, JoinRequestId};
+use backchannel_domain::{ConversationId, JoinRequestId};
 use futures_util::{Stream, StreamExt as _};
 
 use crate::connection::{Connection, List, RawPageArgs, parse_time_cursor, time_cursor};
 use crate::error::Result;
 use crate::id::Global as _;
 use crate::previews::ConversationPreview;
+use crate::rooms::room_named;
 use crate::scalars::DateTime;
 use crate::scope::Scope;
 use crate::streaming;
@@ -89,14 +90,17 @@ impl JoinRequest {
         self.row.id.global()
     }
 
-    /// The conversation; null once it was deleted.
+    /// The conversation; null once it was deleted, or nobody waits for an answer any more and the viewer
+    /// does not see it.
     async fn conversation(&self) -> Result<Option<ConversationPreview>> {
-        let id = self.row.conversation_id;
-        match self.scope.loaders().preview(id).await {
-            Ok(row) => Ok(Some(ConversationPreview::new(&self.scope, row))),
-            Err(Error::NotFound(_)) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        let (id, loaders) = (self.row.conversation_id, self.scope.loaders());
+        let found = match self.row.state {
+            RowState::Pending => loaders.preview(id).await?,
+            RowState::Approved | RowState::Declined | RowState::Withdrawn => {
+                loaders.find_conversation(id).await?
+            }
+        };
+        Ok(found.map(|row| ConversationPreview::new(&self.scope, row)))
     }
 
     /// Who asks.
@@ -121,11 +125,13 @@ impl JoinRequest {
     }
 }
 
-/// Which room to ask to join.
+/// Which room to ask to join: `slug` or `conversationId`.
 #[derive(InputObject)]
 struct RequestToJoinInput {
     /// Its slug.
-    slug: String,
+    slug: Option<String>,
+    /// Its identifier: not every room has a slug.
+    conversation_id: Option<ID>,
 }
 
 /// The answer to `requestToJoin`.
@@ -190,7 +196,8 @@ impl JoinRequestsMutation {
         #[graphql(desc = "Which room.")] input: RequestToJoinInput,
     ) -> Result<RequestToJoinPayload> {
         let scope = Scope::of(ctx);
-        let row = join_requests::ask_room(scope.cx(), &input.slug).await?;
+        let room = room_named(input.conversation_id.as_ref(), input.slug.as_deref())?;
+        let row = join_requests::ask_room(scope.cx(), room).await?;
         Ok(RequestToJoinPayload {
             join_request: JoinRequest::new(scope, row),
         })

@@ -34,8 +34,6 @@ pub(crate) enum MemberRole {
 pub(crate) struct Member {
     scope: Scope,
     row: Arc<Row>,
-    /// Whether those may look who are no members.
-    of_room: bool,
 }
 
 impl Member {
@@ -43,15 +41,12 @@ impl Member {
         Self {
             scope: scope.clone(),
             row,
-            of_room: false,
         }
     }
 
-    /// Whether how far the member has come is none of the viewer's business.
+    /// Whether how far the member has come is none of the viewer's business: they are not in a room, or
+    /// are told what happened while they were somewhere.
     async fn is_strangers(&self) -> Result<bool> {
-        if !self.of_room {
-            return Ok(false);
-        }
         let membership = self
             .scope
             .loaders()
@@ -112,8 +107,6 @@ impl Member {
 pub(crate) enum MemberList {
     /// Those of a conversation.
     All(ConversationId),
-    /// Those of a room.
-    OfRoom(ConversationId),
     /// Those who have seen a message.
     SeenBy(MessageId),
 }
@@ -139,12 +132,7 @@ impl MemberConnection {
             let JoinPosition { joined_at, user_id } = JoinPosition::of(row);
             time_cursor(List::Members, joined_at, user_id.0)
         };
-        let of_room = matches!(list, MemberList::OfRoom(_));
-        let node = |row: &Row| Member {
-            scope: scope.clone(),
-            row: Arc::new(row.clone()),
-            of_room,
-        };
+        let node = |row: &Row| Member::new(scope, Arc::new(row.clone()));
         let (edges, nodes, page_info) = edges(page, cursor, node);
         Self {
             scope: scope.clone(),
@@ -178,7 +166,7 @@ impl MemberConnection {
     async fn total_count(&self) -> Result<i32> {
         let loaders = self.scope.loaders();
         let count = match self.list {
-            MemberList::All(id) | MemberList::OfRoom(id) => loaders.member_count(id).await?,
+            MemberList::All(id) => loaders.member_count(id).await?,
             MemberList::SeenBy(id) => loaders.seen_by_count(id).await?,
         };
         Ok(int(count))

@@ -128,7 +128,7 @@ impl PollOption {
 
 /// The poll of a message; none once that is deleted.
 pub(crate) async fn of_message(scope: &Scope, row: &MessageRow) -> Result<Option<Poll>> {
-    if row.kind != MessageKind::Poll {
+    if row.kind != MessageKind::Poll || row.deleted_at.is_some() {
         return Ok(None);
     }
     let poll = scope.loaders().poll(row.id).await?;

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, Object, SimpleObject};
-use backchannel_domain::ConversationId;
-use backchannel_domain::conversations::{self, RoomPosition, RoomQuery, Tagged};
+use async_graphql::{Context, ID, Object, SimpleObject};
+use backchannel_domain::conversations::{self, RoomName, RoomPosition, RoomQuery, Tagged};
 use backchannel_domain::page::{End, PageArgs};
+use backchannel_domain::{ConversationId, Error};
 
 use crate::connection::{
     Connection, List, RawPageArgs, count_cursor, page_cost, parse_count_cursor,
 };
 use crate::conversations::Conversation;
 use crate::error::Result;
+use crate::id::Global as _;
 use crate::scalars::int;
 use crate::scope::Scope;
 
@@ -33,12 +34,24 @@ impl From<Tagged> for RoomTag {
     }
 }
 
+/// The room that is named, by its id or its slug.
+pub(crate) fn room_named(id: Option<&ID>, slug: Option<&str>) -> Result<RoomName> {
+    match (id, slug) {
+        (Some(id), None) => Ok(RoomName::Id(ConversationId::parse(id)?)),
+        (None, Some(slug)) => Ok(RoomName::slug(slug)?),
+        (None, None) | (Some(_), Some(_)) => {
+            Err(Error::bad_input("slug", "give `slug` or `conversationId`").into())
+        }
+    }
+}
+
 #[derive(Default)]
 pub(crate) struct RoomsQuery;
 
 #[Object]
 impl RoomsQuery {
-    /// The rooms there are, those with most members first; archived ones are left out.
+    /// The rooms there are, those with most members first; archived ones are left out, and those from
+    /// which the viewer is banned.
     #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     #[expect(
         clippy::too_many_arguments,

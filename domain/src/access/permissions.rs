@@ -14,8 +14,10 @@ impl Membership {
     /// Whether the actor may add members.
     pub(crate) fn may_add_members(&self) -> Result<()> {
         takes_members(&self.conversation)?;
+        let settings = &self.conversation.settings;
         let only_admins = self.conversation.kind == ConversationKind::Channel
-            || self.conversation.settings.only_admins_add;
+            || settings.only_admins_add
+            || settings.joins_by_request;
         if only_admins && self.member.role == Role::Member {
             return Err(Error::Forbidden("only owners and admins add members here"));
         }
@@ -25,18 +27,12 @@ impl Membership {
     /// Whether the actor may invite others, who come in with `role`.
     pub(crate) fn may_invite(&self, role: Role) -> Result<()> {
         takes_members(&self.conversation)?;
-        let only_admins = self.conversation.kind != ConversationKind::Group
-            || self.conversation.settings.only_admins_add;
-        match (self.member.role, role) {
-            (_, Role::Owner) => Err(Error::Forbidden("nobody comes in as the owner")),
-            (Role::Admin | Role::Member, Role::Admin) => {
-                Err(Error::Forbidden("only the owner invites admins"))
-            }
-            (Role::Member, Role::Member) if only_admins => Err(Error::Forbidden(
-                "only owners and admins invite others here",
-            )),
-            (Role::Owner, Role::Admin) | (_, Role::Member) => Ok(()),
-        }
+        may_invite(&self.conversation, self.member.role, role)
+    }
+
+    /// Whether the actor may see the invitations that go on.
+    pub(crate) fn may_see_invitations(&self) -> Result<()> {
+        may_invite(&self.conversation, self.member.role, Role::Member)
     }
 
     /// Whether the actor may take back what `inviter` has made.
@@ -189,7 +185,8 @@ impl Membership {
         may_mention_everyone(self.conversation.kind, self.member.role)
     }
 
-    /// Whether the actor may react to messages: whoever reads them may, if nobody is told not to.
+    /// Whether the actor may react to messages: whoever reads them may, unless nobody is to. To take a
+    /// reaction back needs no leave.
     pub(crate) fn may_react(&self) -> Result<()> {
         is_open(&self.conversation)?;
         if !self.conversation.settings.allows_reactions {
@@ -198,9 +195,14 @@ impl Membership {
         Ok(())
     }
 
-    /// Whether the actor may pin messages, and unpin them.
+    /// Whether the actor may pin messages.
     pub(crate) fn may_pin(&self) -> Result<()> {
         is_open(&self.conversation)?;
+        self.may_unpin()
+    }
+
+    /// Whether the actor may unpin messages.
+    pub(crate) fn may_unpin(&self) -> Result<()> {
         match (self.conversation.kind, self.member.role) {
             (ConversationKind::Channel | ConversationKind::Room, Role::Member) => Err(
                 Error::Forbidden("only owners and admins pin messages in a channel or room"),
@@ -212,10 +214,9 @@ impl Membership {
         }
     }
 
-    /// Whether the actor may vote in polls: whoever reads them may.
+    /// Whether the actor may vote in polls: whoever reads them may. To take a vote back needs no leave.
     pub(crate) fn may_vote(&self) -> Result<()> {
-        is_open(&self.conversation)?;
-        Ok(())
+        is_open(&self.conversation)
     }
 
     /// Whether the actor may close a poll of `sender`.
@@ -262,6 +263,8 @@ impl Membership {
                 "the time in which the message could be edited is over",
             ));
         }
+        // Whoever may not say it now does not say it by another's leave of before.
+        may_send(self.conversation.kind, self.member.role)?;
         may_speak(&self.conversation, self.member.role)
     }
 
@@ -326,6 +329,22 @@ pub(crate) fn takes_members(conversation: &Conversation) -> Result<()> {
         ));
     }
     is_open(conversation)
+}
+
+/// Whether members of one role may invite others to come in with another, while it is open.
+pub(crate) fn may_invite(conversation: &Conversation, by: Role, role: Role) -> Result<()> {
+    let only_admins =
+        conversation.kind != ConversationKind::Group || conversation.settings.only_admins_add;
+    match (by, role) {
+        (_, Role::Owner) => Err(Error::Forbidden("nobody comes in as the owner")),
+        (Role::Admin | Role::Member, Role::Admin) => {
+            Err(Error::Forbidden("only the owner invites admins"))
+        }
+        (Role::Member, Role::Member) if only_admins => Err(Error::Forbidden(
+            "only owners and admins invite others here",
+        )),
+        (Role::Owner, Role::Admin) | (_, Role::Member) => Ok(()),
+    }
 }
 
 /// Whether more decides about a send than the conversation's kind and the sender's role.

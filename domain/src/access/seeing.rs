@@ -60,7 +60,7 @@ pub(crate) fn ban_of(user: UserId, conversation: SimpleExpr) -> SelectStatement 
 }
 
 /// Whether a user is banned from a conversation, as an expression of the same kind.
-fn is_banned(conversation: &str, user: &str) -> String {
+pub(crate) fn is_banned(conversation: &str, user: &str) -> String {
     format!(
         r#"EXISTS (SELECT 1 FROM "bans" y WHERE y."conversation_id" = {conversation} AND y."user_id" = {user} LIMIT 1 OFFSET 0)"#
     )

@@ -125,7 +125,7 @@ pub async fn add(cx: &Cx, id: UserId, name: Option<&str>) -> Result<Contact> {
                 .exec_without_returning(&tx.db)
                 .await?;
             users::touch(tx, vec![actor]).await?;
-            leave_room(tx, actor).await?;
+            leave_space(tx, actor).await?;
             get(tx, actor, id).await
         })
     })
@@ -207,7 +207,7 @@ fn sort_key(name: Option<&str>, user: &User) -> String {
 }
 
 /// Fails when the actor, whose row is locked, has too many contacts.
-async fn leave_room(tx: &Tx, actor: UserId) -> Result<()> {
+async fn leave_space(tx: &Tx, actor: UserId) -> Result<()> {
     let all = contact::Entity::find().filter(contact::Column::UserId.eq(actor));
     if all.count(&tx.db).await? > limits::CONTACTS {
         let message = "there is no room for more contacts";

@@ -16,7 +16,7 @@ use crate::users::{self, User};
 use crate::{Cx, Error, Result, directory};
 
 use super::book::{self, Book, Entry};
-use super::{leave_room, sort_key};
+use super::{leave_space, sort_key};
 
 /// What came of an address book.
 pub struct Synced {
@@ -110,7 +110,7 @@ async fn keep(cx: &Cx, actor: UserId, matches: &[Match]) -> Result<()> {
         Box::pin(async move {
             if write(tx, actor, rows).await? > 0 {
                 users::touch(tx, vec![actor]).await?;
-                leave_room(tx, actor).await?;
+                leave_space(tx, actor).await?;
             }
             Ok(())
         })

@@ -11,7 +11,7 @@ use crate::bots::Scope;
 use crate::clock::new_id;
 use crate::cx::Tx;
 use crate::ties::{self, Tie};
-use crate::users::User;
+use crate::users::{self, User};
 use crate::{Cx, Error, Result, requests};
 
 use super::making::{Founding, make};
@@ -44,6 +44,9 @@ impl Pair {
         } else {
             (two, one)
         };
+        if !users::is_somebody(&other) {
+            return Err(Error::NotFound("user"));
+        }
         Ok(Self {
             key: key(actor.id, other.id),
             actor,

@@ -12,6 +12,7 @@ use crate::clock::new_id;
 use crate::cx::Tx;
 use crate::error::is_unique_violation;
 use crate::members::{self, Role};
+use crate::rates::{self, Action};
 use crate::{Cx, Error, Result, blocks, limits, retention, templates, users};
 
 use super::{Conversation, ConversationKind, Settings, direct, slugs, tags, terms};
@@ -92,7 +93,7 @@ impl NewConversation {
 /// [`Error::NotFound`] when a member does not exist; [`Error::BadInput`] unless a direct
 /// conversation names one other user; [`Error::Forbidden`] when that one must be asked first, or
 /// when one of the members and the actor block each other; [`Error::Conflict`] for a slug that is
-/// taken.
+/// taken; [`Error::RateLimited`] when the actor has made too many.
 pub async fn create(cx: &Cx, new: NewConversation) -> Result<Conversation> {
     let owner = cx.signed_in()?.user.id;
     let NewConversation {
@@ -104,6 +105,7 @@ pub async fn create(cx: &Cx, new: NewConversation) -> Result<Conversation> {
         template_id,
     } = new;
     members.retain(|id| *id != owner);
+    rates::count(cx, Action::Membership)?;
     if kind == ConversationKind::Direct {
         return match members.as_slice() {
             [other] => direct::open(cx, *other).await,

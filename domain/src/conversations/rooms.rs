@@ -1,7 +1,7 @@
 //! Rooms, which anyone who is signed in finds: those with most members first. The order does not
 //! depend on what is sent, because no send is to change an index for it.
 
-use backchannel_entities::{ConversationId, room_tag};
+use backchannel_entities::{ConversationId, UserId, room_tag};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait as _, DbErr, EntityTrait as _, FromQueryResult,
     QueryFilter as _, QueryOrder as _, QueryResult, QuerySelect as _, Statement, Value,
@@ -10,7 +10,7 @@ use sea_orm::{
 use crate::db::in_list;
 use crate::page::{End, Page, PageRequest};
 use crate::rates::{self, Action};
-use crate::{Cx, Result, directory, limits};
+use crate::{Cx, Result, access, directory, limits};
 
 use super::Conversation;
 
@@ -70,7 +70,7 @@ impl FromQueryResult for Found {
     }
 }
 
-/// Rooms that are neither archived nor deleted, those with most members first.
+/// Rooms that are neither archived nor deleted, and do not ban the actor, those with most members first.
 ///
 /// # Errors
 /// [`crate::Error::Unauthenticated`] when nobody is signed in; [`crate::Error::RateLimited`] when the
@@ -80,12 +80,12 @@ pub async fn list_rooms(
     query: &RoomQuery,
     request: &PageRequest<RoomPosition>,
 ) -> Result<Page<(RoomPosition, Conversation)>> {
-    cx.signed_in()?;
+    let actor = cx.signed_in()?.user.id;
     if !query.words.is_empty() {
         rates::count(cx, Action::Search)?;
     }
     let db = cx.read();
-    let (sql, values) = sql(query, request);
+    let (sql, values) = sql(actor, query, request);
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
     let rows = Found::find_by_statement(statement).all(db).await?;
     let page = request.page(rows);
@@ -94,8 +94,13 @@ pub async fn list_rooms(
 
 /// What is named narrows first: the longest word, else the tag. Everything else is looked up by
 /// itself (that is what OFFSET 0 says).
-fn sql(query: &RoomQuery, request: &PageRequest<RoomPosition>) -> (String, Vec<Value>) {
-    let mut values: Vec<Value> = vec![request.rows().into()];
+fn sql(
+    actor: UserId,
+    query: &RoomQuery,
+    request: &PageRequest<RoomPosition>,
+) -> (String, Vec<Value>) {
+    let mut values: Vec<Value> = vec![request.rows().into(), actor.into()];
+    let is_banned = access::is_banned(r#"c."id""#, "$2");
     let mut value = |value: Value| {
         values.push(value);
         format!("${}", values.len())
@@ -149,7 +154,7 @@ AND EXISTS (SELECT 1 FROM "conversation_tags" k WHERE k."conversation_id" = c."i
     let sql = format!(
         r#"
 SELECT c.* FROM {from}"conversations" c
-WHERE c."kind" = 'room' AND c."deleted_at" IS NULL AND c."archived_at" IS NULL{conditions}
+WHERE c."kind" = 'room' AND c."deleted_at" IS NULL AND c."archived_at" IS NULL AND NOT {is_banned}{conditions}
 ORDER BY c."member_count" {order}, c."id" {order} LIMIT $1"#
     );
     (sql, values)

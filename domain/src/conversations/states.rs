@@ -237,7 +237,7 @@ pub async fn make(cx: &Cx, id: ConversationId, making: Making) -> Result<()> {
                 return Ok(());
             }
             if before.pinned_at.is_none() && after.pinned_at.is_some() {
-                leave_room(tx, user_id).await?;
+                leave_space(tx, user_id).await?;
             }
             write(tx, found, after).await?;
             tx.tell(user_id, UserNotice::States);
@@ -285,7 +285,7 @@ async fn write(tx: &Tx, before: Option<Row>, after: Row) -> Result<()> {
 }
 
 /// Fails when the actor, whose row is locked, has pinned enough.
-async fn leave_room(tx: &Tx, user_id: UserId) -> Result<()> {
+async fn leave_space(tx: &Tx, user_id: UserId) -> Result<()> {
     let pinned = of_user(user_id).filter(conversation_state::Column::PinnedAt.is_not_null());
     if pinned.count(&tx.db).await? >= limits::PINNED {
         return Err(Error::Conflict {
@@ -293,6 +293,14 @@ async fn leave_room(tx: &Tx, user_id: UserId) -> Result<()> {
             message: "20 conversations are pinned; unpin one first",
         });
     }
+    Ok(())
+}
+
+/// Forgets what a member has made of a conversation, who leaves it.
+pub(crate) async fn forget(tx: &Tx, id: ConversationId, user_id: UserId) -> Result<()> {
+    conversation_state::Entity::delete_by_id((user_id, id))
+        .exec(&tx.db)
+        .await?;
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use crate::{Cx, Result, access};
 
 use super::{Conversation, ConversationKind};
 
-/// The tags of conversations that the actor sees, in order; those that have none are left out.
+/// The tags of conversations that the actor sees, in order; other conversations are left out.
 ///
 /// # Errors
 /// [`crate::Error::Unauthenticated`] when nobody is signed in.
@@ -29,15 +29,16 @@ pub async fn find_many(
     let is_seen = access::is_seen(&id, "$2");
     let sql = format!(
         r#"
-SELECT t."conversation_id", t."tag" FROM {rows} CROSS JOIN "conversation_tags" t
-WHERE t."conversation_id" = {id} AND {is_seen}
-ORDER BY t."conversation_id", t."tag""#
+SELECT {id}, t."tag" FROM {rows} LEFT JOIN "conversation_tags" t ON t."conversation_id" = {id}
+WHERE {is_seen}
+ORDER BY 1, t."tag""#
     );
     let statement = Statement::from_sql_and_values(backend, sql, [list, actor.into()]);
     let mut tags: HashMap<ConversationId, Vec<String>> = HashMap::new();
     for row in db.query_all_raw(statement).await? {
         let id = row.try_get_by_index(0)?;
-        tags.entry(id).or_default().push(row.try_get_by_index(1)?);
+        let tag: Option<String> = row.try_get_by_index(1)?;
+        tags.entry(id).or_default().extend(tag);
     }
     // A list of ids may repeat one.
     for tags in tags.values_mut() {

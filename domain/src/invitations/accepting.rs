@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use backchannel_entities::{Timestamp, conversation, invitation, member};
+use backchannel_entities::{Timestamp, invitation};
 use sea_orm::sea_query::{Expr, ExprTrait as _};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 
 use crate::access::{self, Membership};
 use crate::bots::Scope;
@@ -13,7 +13,7 @@ use crate::cx::Tx;
 use crate::join_requests::{self, Asked};
 use crate::members::{self, Entry, Role};
 use crate::rates::{self, Action};
-use crate::{Cx, Result, bans};
+use crate::{Cx, Error, Result, bans};
 
 use super::{Invitation, UNKNOWN, hash_of};
 
@@ -40,18 +40,7 @@ pub async fn preview(cx: &Cx, code: &str) -> Result<Preview> {
     let now = cx.handles().clock.now();
     let invitation = live(hash_of(code)?, now).one(cx.read()).await?;
     let invitation = invitation.ok_or(UNKNOWN)?;
-    let key = (invitation.conversation_id, invitation.inviter_id);
-    let inviter = member::Entity::find_by_id(key)
-        .filter(member::Column::LeftAt.is_null())
-        .find_both_related(conversation::Entity)
-        .one(cx.read())
-        .await?;
-    let (member, conversation) = inviter.ok_or(UNKNOWN)?;
-    let inviter = Membership {
-        conversation,
-        member,
-    };
-    inviter.may_invite(invitation.role).map_err(|_| UNKNOWN)?;
+    let inviter = inviter(cx.read(), &invitation).await?;
     bans::require_not(cx, invitation.conversation_id).await?;
     Ok(Preview {
         asks: asks(&inviter, &invitation),
@@ -81,7 +70,7 @@ pub async fn accept(cx: &Cx, code: &str) -> Result<Entry> {
             if known.is_some_and(|known| known.left_at.is_none()) {
                 return Ok(Entry::In(Arc::new(conversation)));
             }
-            let inviter = inviter(tx, conversation, &invitation).await?;
+            let inviter = inviter(&tx.db, &invitation).await?;
             bans::require_none(tx, there, &[actor.id]).await?;
             if asks(&inviter, &invitation) {
                 let (request, asked) = join_requests::ask(tx, there, actor.id).await?;
@@ -106,16 +95,11 @@ fn live(hash: Vec<u8>, now: Timestamp) -> sea_orm::Select<invitation::Entity> {
 }
 
 /// Whoever made it, if they still might.
-async fn inviter(
-    tx: &Tx,
-    conversation: Conversation,
-    invitation: &Invitation,
-) -> Result<Membership> {
-    let member = access::find(&tx.db, conversation.id, invitation.inviter_id).await?;
-    let member = member.filter(|member| member.left_at.is_none());
-    let inviter = Membership {
-        conversation,
-        member: member.ok_or(UNKNOWN)?,
+async fn inviter(db: &impl ConnectionTrait, invitation: &Invitation) -> Result<Membership> {
+    let there = invitation.conversation_id;
+    let inviter = match Membership::of(db, invitation.inviter_id, there).await {
+        Err(Error::NotFound(_)) => return Err(UNKNOWN),
+        inviter => inviter?,
     };
     inviter.may_invite(invitation.role).map_err(|_| UNKNOWN)?;
     Ok(inviter)

@@ -8,7 +8,6 @@ use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, Quer
 
 use crate::access::Membership;
 use crate::db::page_of_each;
-use crate::members::Role;
 use crate::page::{End, Page, PageRequest};
 use crate::{Cx, Error, Result};
 
@@ -50,7 +49,7 @@ pub async fn pages(
     let memberships = Membership::find_many(cx, ids).await?;
     let seen = memberships
         .iter()
-        .filter(|membership| membership.may_invite(Role::Member).is_ok());
+        .filter(|membership| membership.may_see_invitations().is_ok());
     let seen: Vec<_> = seen.map(|membership| membership.conversation.id).collect();
     let now = cx.handles().clock.now();
     let page_of_one = |id: ConversationId| page_of(id, now, request);

@@ -23,12 +23,13 @@ use sea_orm::{ActiveModelTrait as _, ColumnTrait, EntityTrait, QueryFilter};
 use crate::access::{self, Membership};
 use crate::bots::Scope;
 use crate::clock::new_id;
+use crate::conversations::{self, RoomName};
 use crate::cx::Tx;
 use crate::db::in_list;
 use crate::members::{self, Role};
 use crate::rates::{self, Action};
 use crate::upkeep::{self, Found};
-use crate::{Cx, Domain, Error, Result, bans, conversations, limits, users};
+use crate::{Cx, Domain, Error, Result, bans, users};
 
 pub use backchannel_entities::join_request::{Model as JoinRequest, State as JoinRequestState};
 
@@ -51,17 +52,15 @@ pub(crate) enum Asked {
 /// Asks to join a room. One that is pending is the answer to whoever asks again.
 ///
 /// # Errors
-/// [`Error::NotFound`] when no room has this slug; [`Error::Conflict`] for a member, and where anyone
+/// [`Error::NotFound`] when there is no such room; [`Error::Conflict`] for a member, and where anyone
 /// comes in without asking; [`Error::Forbidden`] when it is archived, the actor is banned, or was
 /// declined lately; [`Error::RateLimited`] when the actor has asked too much.
-pub async fn ask_room(cx: &Cx, slug: &str) -> Result<Arc<JoinRequest>> {
+pub async fn ask_room(cx: &Cx, room: RoomName) -> Result<Arc<JoinRequest>> {
     let actor = cx.signed_in()?.user.id;
     rates::count(cx, Action::Search)?;
-    // What cannot be a slug is nobody's.
-    let slug = limits::slug("slug", slug).map_err(|_| Error::NotFound("conversation"))?;
     cx.write_in(Scope::Conversations, move |tx| {
         Box::pin(async move {
-            let room = conversations::lock_room(tx, slug).await?;
+            let room = conversations::lock_room(tx, room).await?;
             let known = access::find(&tx.db, room.id, actor).await?;
             if known.is_some_and(|known| known.left_at.is_none()) {
                 return Err(Error::Conflict {
@@ -69,7 +68,6 @@ pub async fn ask_room(cx: &Cx, slug: &str) -> Result<Arc<JoinRequest>> {
                     message: "you are a member already",
                 });
             }
-            access::takes_members(&room)?;
             bans::require_none(tx, room.id, &[actor]).await?;
             if !room.settings.joins_by_request {
                 return Err(Error::Conflict {
@@ -77,6 +75,7 @@ pub async fn ask_room(cx: &Cx, slug: &str) -> Result<Arc<JoinRequest>> {
                     message: "nobody asks to join this room: join it, by joinRoom",
                 });
             }
+            access::takes_members(&room)?;
             let (request, _) = ask(tx, room.id, actor).await?;
             Ok(request)
         })
@@ -163,6 +162,17 @@ pub(crate) async fn approve_all(tx: &Tx, id: ConversationId, user_ids: &[UserId]
 /// Says that these users, who may not come in, were declined if they had asked.
 pub(crate) async fn decline_all(tx: &Tx, id: ConversationId, user_ids: &[UserId]) -> Result<()> {
     settle_all(tx, id, user_ids, JoinRequestState::Declined).await
+}
+
+/// Forgets that a user was declined, who may ask again.
+pub(crate) async fn forgive(tx: &Tx, id: ConversationId, user_id: UserId) -> Result<()> {
+    join_request::Entity::delete_many()
+        .filter(join_request::Column::ConversationId.eq(id))
+        .filter(join_request::Column::UserId.eq(user_id))
+        .filter(join_request::Column::State.eq(JoinRequestState::Declined))
+        .exec(&tx.db)
+        .await?;
+    Ok(())
 }
 
 async fn settle_all(

@@ -48,7 +48,7 @@ WHERE m."message_id" = {id} AND m."seq" > {hidden}"#
 }
 
 /// What a message holds besides its text, if anything, within a transaction.
-pub(super) async fn find(tx: &Tx, message: &Message) -> Result<Option<Content>> {
+pub(crate) async fn find(tx: &Tx, message: &Message) -> Result<Option<Content>> {
     if !message.has_details {
         return Ok(None);
     }

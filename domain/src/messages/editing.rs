@@ -77,9 +77,11 @@ pub async fn edit(
 ///
 /// # Errors
 /// [`Error::NotFound`] when the message does not exist for the actor; [`Error::Forbidden`]
-/// to one who may not delete it, or not any more.
+/// to one who may not delete it, or not any more; [`Error::RateLimited`] when the actor has done too
+/// much.
 pub async fn delete(cx: &Cx, id: MessageId) -> Result<Arc<Message>> {
     let actor = Arc::clone(&cx.signed_in()?.user);
+    rates::count(cx, Action::Send)?;
     cx.write_in(Scope::Messages, move |tx| {
         Box::pin(async move {
             let (membership, message) = lock(tx, actor.id, id).await?;

@@ -60,14 +60,14 @@ pub async fn pin(cx: &Cx, id: MessageId) -> Result<Arc<Message>> {
 ///
 /// # Errors
 /// [`Error::NotFound`] when the message does not exist for the actor; [`Error::Forbidden`] to one who
-/// may not pin; [`Error::RateLimited`] when the actor has done too much.
+/// may not unpin; [`Error::RateLimited`] when the actor has done too much.
 pub async fn unpin(cx: &Cx, id: MessageId) -> Result<Arc<Message>> {
     let actor = Arc::clone(&cx.signed_in()?.user);
     rates::count(cx, Action::Send)?;
     cx.write_in(Scope::Messages, move |tx| {
         Box::pin(async move {
             let (membership, message) = lock(tx, actor.id, id).await?;
-            membership.may_pin()?;
+            membership.may_unpin()?;
             if !message.has_details {
                 return Ok(Arc::new(message));
             }

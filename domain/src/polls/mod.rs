@@ -12,7 +12,7 @@ mod voting;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use backchannel_entities::{MessageId, Timestamp, poll, poll_vote};
+use backchannel_entities::{MessageId, Timestamp, message, poll, poll_vote};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait, EntityTrait, IntoActiveModel as _, JoinType, QueryFilter,
     QuerySelect, Set,
@@ -26,7 +26,7 @@ use crate::messages::{self, Message};
 use crate::page::{Page, PageRequest};
 use crate::rates::{self, Action};
 use crate::tallies::{TallyPosition, page_of};
-use crate::{Cx, Result};
+use crate::{Cx, Result, access};
 
 pub(crate) use self::asking::insert;
 pub use self::asking::{Ballot, create};
@@ -88,14 +88,19 @@ pub(crate) async fn clear(tx: &Tx, id: MessageId) -> Result<()> {
     Ok(())
 }
 
-/// Polls, by their messages. The caller has found these through the actor's own memberships.
+/// Polls, by their messages; none of those that the actor does not see.
 ///
 /// # Errors
 /// [`crate::Error::Unauthenticated`] when nobody is signed in.
 pub async fn find_many(cx: &Cx, ids: &[MessageId]) -> Result<HashMap<MessageId, Arc<Poll>>> {
-    cx.signed_in()?;
+    let actor = cx.signed_in()?.user.id;
+    let of_message = poll::Entity::belongs_to(message::Entity)
+        .from(poll::Column::MessageId)
+        .to(message::Column::Id);
     let found = poll::Entity::find()
+        .join(JoinType::InnerJoin, of_message.into())
         .filter(poll::Column::MessageId.is_in(in_list(ids)))
+        .filter(access::sees_message(actor))
         .all(cx.read())
         .await?;
     let by_id = found
@@ -130,7 +135,7 @@ pub async fn of_actor(cx: &Cx, ids: &[MessageId]) -> Result<HashMap<MessageId, A
 pub type OptionKey = (MessageId, i32);
 
 /// A page of those who have chosen each option, each who did first first; of anonymous polls nobody.
-/// The caller has found the messages through the actor's own memberships.
+/// The caller has found the polls by [`find_many`].
 ///
 /// # Errors
 /// [`crate::Error::Unauthenticated`] when nobody is signed in.

@@ -69,12 +69,15 @@ impl Tally for Vote {
         asked: &[Asked<Self>],
     ) -> Result<Applied> {
         let poll = poll::Entity::find_by_id(message.id).one(&tx.db).await?;
+        let is_anonymous = poll.as_ref().is_some_and(|poll| poll.is_anonymous);
         let before = votes(tx, message.id, members).await?;
         let mut after = before.clone();
         let outcomes = asked.iter().map(|Asked { user, what }| {
             let membership = members.get(&user.id);
             let membership = membership.ok_or(Error::NotFound("message"))?;
-            membership.may_vote()?;
+            if !what.0.is_empty() {
+                membership.may_vote()?;
+            }
             let poll = poll.as_ref().ok_or_else(no_poll)?;
             check(poll, what, tx)?;
             after.retain(|(id, _)| *id != user.id);
@@ -97,6 +100,7 @@ impl Tally for Vote {
                 .filter(|user| who.contains(&user.id))
                 .cloned()
                 .collect(),
+            is_anonymous,
         })
     }
 }

@@ -8,8 +8,10 @@ use std::time::Duration;
 pub(crate) enum Action {
     /// Anything that is asked.
     Request,
-    /// A message, or something that is done to one.
+    /// A message, or something that is done to one, or to a conversation.
     Send,
+    /// A conversation that is made, or a member who comes, goes or gets a role.
+    Membership,
     /// A password that is checked, or a session that is renewed.
     SignIn,
     /// A search.
@@ -90,7 +92,7 @@ const fn rate(what: What, per: Per, burst: u32, each_ms: u64, why: &'static str)
 
 /// All there are. Of those of one action the narrowest comes first: what that refuses is not
 /// counted for the others.
-pub(super) static TABLE: [Rate; 17] = [
+pub(super) static TABLE: [Rate; 18] = [
     action(
         Action::Request,
         Per::Session,
@@ -118,6 +120,13 @@ pub(super) static TABLE: [Rate; 17] = [
         120,
         200,
         "Nobody types five messages a second for long; pasting and forwarding come in bursts",
+    ),
+    action(
+        Action::Membership,
+        Per::User,
+        300,
+        200,
+        "Who moves in sets up dozens of conversations at once, and an admin clears one out by hand; each tells all members, and two hundred can be added by one",
     ),
     action(
         Action::SignIn,
@@ -229,6 +238,7 @@ impl What {
         match self {
             Self::Action(Action::Request) => "request",
             Self::Action(Action::Send) => "send",
+            Self::Action(Action::Membership) => "membership",
             Self::Action(Action::SignIn) => "sign-in",
             Self::Action(Action::Search) => "search",
             Self::Action(Action::Signal) => "signal",
@@ -245,9 +255,14 @@ impl What {
     fn words(self) -> &'static str {
         match self {
             Self::Action(Action::Request) => "Operations, each of a batch too",
-            Self::Action(Action::Send) => "Messages sent or edited",
+            Self::Action(Action::Send) => {
+                "Messages, and what is done to messages and conversations"
+            }
+            Self::Action(Action::Membership) => {
+                "Conversations made, and members who come, go or get a role"
+            }
             Self::Action(Action::SignIn) => "Sign-ins and renewals",
-            Self::Action(Action::Search) => "Searches",
+            Self::Action(Action::Search) => "Searches, codes of invitations, requests to join",
             Self::Action(Action::Signal) => "Presence, typing, drafts, signals of calls",
             Self::Guarded(Guarded::WrongPassword) => "Wrong passwords",
             Self::Guarded(Guarded::Register) => "Registrations",

@@ -140,6 +140,7 @@ impl Tally for Reaction {
                 .filter(|user| who.contains(&user.id))
                 .cloned()
                 .collect(),
+            is_anonymous: false,
         })
     }
 }
@@ -161,12 +162,12 @@ impl Counting<'_> {
         let Asked { user, what } = asked;
         let membership = self.members.get(&user.id);
         let membership = membership.ok_or(Error::NotFound("message"))?;
-        membership.may_react()?;
-        takes_any(self.message)?;
         let key = (user.id, what.emoji.clone());
         match (what.wish, self.given.contains(&key)) {
             (Wish::Given, true) | (Wish::Gone, false) => {}
             (Wish::Given, false) => {
+                membership.may_react()?;
+                takes_any(self.message)?;
                 self.add(user, &what.emoji)?;
                 self.given.insert(key);
             }

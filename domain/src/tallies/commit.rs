@@ -103,11 +103,13 @@ async fn apply<T: Tally>(
     let Applied {
         outcomes,
         changed_by,
+        is_anonymous,
     } = T::apply(tx, &mut message, &members, asked).await?;
     let message = Arc::new(message);
     let is_changed = !changed_by.is_empty();
     if is_changed {
-        record::<T>(tx, &message, changed_by).await?;
+        let actor = (!is_anonymous).then(|| only(changed_by)).flatten();
+        record::<T>(tx, &message, actor).await?;
     }
     let outcomes = outcomes
         .into_iter()
@@ -135,15 +137,19 @@ async fn lock<T>(
     Ok(find().await?.map(|message| (message, members)))
 }
 
+/// The user, where they are all the same one.
+fn only(users: Vec<Arc<User>>) -> Option<Arc<User>> {
+    let mut users = users.into_iter();
+    let first = users.next()?;
+    users.all(|user| user.id == first.id).then_some(first)
+}
+
 async fn record<T: Tally>(
     tx: &mut Tx,
     message: &Arc<Message>,
-    changed_by: Vec<Arc<User>>,
+    actor: Option<Arc<User>>,
 ) -> Result<()> {
     let conversation = tx.allocate(message.conversation_id, 1).await?;
-    let first = &changed_by[0];
-    let is_by_one = changed_by.iter().all(|user| user.id == first.id);
-    let actor = is_by_one.then(|| Arc::clone(first));
     let event = Event {
         conversation_id: conversation.id,
         seq: conversation.last_seq,

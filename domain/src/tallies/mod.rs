@@ -77,6 +77,8 @@ pub(crate) struct Applied {
     pub(crate) outcomes: Vec<Result<()>>,
     /// Those by whom something has changed.
     pub(crate) changed_by: Vec<Arc<User>>,
+    /// Whether nobody is to learn who they are.
+    pub(crate) is_anonymous: bool,
 }
 
 /// Where somebody stands in the list of those who did the same.

@@ -10,6 +10,7 @@ use backchannel_domain::{ConversationId, TemplateId};
 use crate::error::Result;
 use crate::id::{Global as _, parse_all};
 use crate::join_requests::JoinRequest;
+use crate::rooms::room_named;
 use crate::scalars::change;
 use crate::scope::Scope;
 use crate::settings::ConversationSettingsInput;
@@ -68,11 +69,13 @@ struct UpdateConversationPayload {
     conversation: Conversation,
 }
 
-/// Which room to join.
+/// Which room to join: `slug` or `conversationId`.
 #[derive(InputObject)]
 struct JoinRoomInput {
     /// Its slug.
-    slug: String,
+    slug: Option<String>,
+    /// Its identifier: not every room has a slug.
+    conversation_id: Option<ID>,
 }
 
 /// The answer to `joinRoom`.
@@ -148,17 +151,18 @@ impl ConversationsMutation {
     }
 
     /// Joins a ROOM, by a MemberJoined event: anyone who is signed in may, and leaves by `removeMember`.
-    /// NOT_FOUND where no ROOM has this slug. To join again changes nothing. Where it `joinsByRequest`, this
+    /// NOT_FOUND where there is no such ROOM. To join again changes nothing. Where it `joinsByRequest`, this
     /// asks to join, as `requestToJoin` does. FORBIDDEN to who is banned, and while it is archived. Who comes
-    /// into a room that everybody has left is its OWNER.
+    /// into a room that everybody has left is its OWNER, also of an archived one.
     async fn join_room(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which room.")] input: JoinRoomInput,
     ) -> Result<JoinRoomPayload> {
         let scope = Scope::of(ctx);
+        let room = room_named(input.conversation_id.as_ref(), input.slug.as_deref())?;
         let (conversation, join_request) =
-            entered(scope, members::join_room(scope.cx(), &input.slug).await?);
+            entered(scope, members::join_room(scope.cx(), room).await?);
         Ok(JoinRoomPayload {
             conversation,
             join_request,

@@ -206,7 +206,7 @@ impl Loaders {
             .ok_or(Error::NotFound("conversation"))
     }
 
-    /// A conversation, if the actor is in it.
+    /// A conversation, if the actor sees it.
     pub(crate) async fn find_conversation(
         &self,
         id: ConversationId,
@@ -224,7 +224,10 @@ impl Loaders {
     }
 
     pub(crate) async fn tags(&self, id: ConversationId) -> Result<Vec<String>> {
-        Ok(self.tags.load(&self.cx, id).await?.unwrap_or_default())
+        let found = self.tags.load(&self.cx, id).await?;
+        // One who has left meanwhile does not see them; others do.
+        self.note(found.is_none());
+        Ok(found.unwrap_or_default())
     }
 
     /// The newest message that the actor sees of a conversation.
@@ -376,12 +379,9 @@ impl Loaders {
         Ok(found)
     }
 
-    /// A conversation as it looks to one who is not in it.
-    pub(crate) async fn preview(&self, id: ConversationId) -> Result<Arc<Conversation>> {
-        self.previews
-            .load(&self.cx, id)
-            .await?
-            .ok_or(Error::NotFound("conversation"))
+    /// A conversation as it looks to one who is not in it; none for a deleted one.
+    pub(crate) async fn preview(&self, id: ConversationId) -> Result<Option<Arc<Conversation>>> {
+        self.previews.load(&self.cx, id).await
     }
 
     /// Who is banned, for those who may see it.
@@ -449,9 +449,11 @@ impl Loaders {
         Ok(self.own_hidden.load(&self.cx, id).await?.is_some())
     }
 
-    /// The poll of a message, if there is one.
+    /// The poll of a message, if there is one that the actor sees.
     pub(crate) async fn poll(&self, id: MessageId) -> Result<Option<Arc<Poll>>> {
-        self.polls.load(&self.cx, id).await
+        let found = self.polls.load(&self.cx, id).await?;
+        self.note(found.is_none());
+        Ok(found)
     }
 
     /// The numbers of the options that the actor has chosen.
