@@ -144,7 +144,7 @@ pub(crate) struct CallContent {
     /// What became of it.
     outcome: CallOutcome,
     /// How long it took, in seconds.
-    duration: i32,
+    duration_seconds: i32,
 }
 
 impl From<CallNote> for CallContent {
@@ -152,7 +152,7 @@ impl From<CallNote> for CallContent {
         Self {
             kind: note.kind.into(),
             outcome: note.outcome.into(),
-            duration: note.duration,
+            duration_seconds: note.duration,
         }
     }
 }
@@ -171,7 +171,7 @@ pub(crate) enum MessageContentInput {
     /// A place.
     Location(LocationInput),
     /// A note of a call.
-    Call(CallNoteInput),
+    Call(CallInput),
 }
 
 impl From<MessageContentInput> for (NewMessageKind, Body) {
@@ -253,21 +253,21 @@ impl From<LocationInput> for Location {
 
 /// A note of a call.
 #[derive(InputObject)]
-pub(crate) struct CallNoteInput {
+pub(crate) struct CallInput {
     /// What was sent in it.
     kind: CallKind,
     /// What became of it.
     outcome: CallOutcome,
     /// How long it took, in seconds, at most a week.
-    duration: i32,
+    duration_seconds: i32,
 }
 
-impl From<CallNoteInput> for CallNote {
-    fn from(input: CallNoteInput) -> Self {
+impl From<CallInput> for CallNote {
+    fn from(input: CallInput) -> Self {
         Self {
             kind: input.kind.into(),
             outcome: input.outcome.into(),
-            duration: input.duration,
+            duration: input.duration_seconds,
         }
     }
 }

@@ -88,7 +88,7 @@ impl Invitation {
     }
 
     /// How often it was used.
-    async fn uses(&self) -> i32 {
+    async fn use_count(&self) -> i32 {
         self.row.uses
     }
 
