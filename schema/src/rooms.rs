@@ -38,8 +38,8 @@ pub(crate) struct RoomsQuery;
 
 #[Object]
 impl RoomsQuery {
-    /// The rooms there are, those with most members first; archived ones, and those from which the
-    /// viewer is banned, are left out.
+    /// The rooms there are, those with most members first; archived ones are left out, and those from
+    /// which the viewer is banned.
     #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     #[expect(
         clippy::too_many_arguments,
