@@ -36,10 +36,11 @@ const NEVER: Timestamp = Timestamp(253_402_300_799_000);
 /// What a key may do besides reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// Send, edit, delete and mark messages, and say that somebody types.
+    /// Send, schedule, forward, edit, delete, hide, mark, pin and star messages, react, ask and vote,
+    /// and say that somebody types.
     Messages,
-    /// Make, join, change, archive and delete conversations; add, invite, let in, remove and ban members,
-    /// give them roles.
+    /// Make, join, change, archive and delete conversations; add, invite, let in, remove and ban
+    /// members, give them roles; hide, mute, pin and mark conversations, keep drafts and templates.
     Conversations,
 }
 

@@ -94,7 +94,7 @@ async fn others_in(tx: &Tx, id: ConversationId, actor: UserId) -> Result<Vec<Use
     if others.len() > limits::IDS_PER_REQUEST {
         let most = limits::IDS_PER_REQUEST;
         let message = format!("more than {most} members cannot be saved");
-        return Err(Error::bad_input("members", message));
+        return Err(Error::bad_input("withMembers", message));
     }
     Ok(others)
 }

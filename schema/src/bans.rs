@@ -122,9 +122,10 @@ pub(crate) struct BansMutation;
 
 #[Object]
 impl BansMutation {
-    /// Bans a user: a member is removed, by a MemberLeft event, and nobody who is banned can be added, join,
-    /// or come in by an invitation or request. Owners may ban anyone, admins plain members and who is
-    /// none; in a DIRECT conversation it is FORBIDDEN.
+    /// Bans a user: a member is removed, by a MemberLeft event, and nobody who is banned can be added,
+    /// join, or come in by an invitation or request. Owners may ban anyone, admins plain members and
+    /// who is none; in a DIRECT conversation it is FORBIDDEN. BAD_USER_INPUT for oneself, CONFLICT for
+    /// the 10,001st.
     async fn ban_member(
         &self,
         ctx: &Context<'_>,
@@ -141,7 +142,7 @@ impl BansMutation {
         })
     }
 
-    /// Lifts a ban: the user may come back. Owners and admins may.
+    /// Lifts a ban: the user may come back, or ask to. Owners and admins may.
     async fn unban_member(
         &self,
         ctx: &Context<'_>,

@@ -16,10 +16,11 @@ use crate::users::User;
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "Scope")]
 enum ApiScope {
-    /// Send, edit, delete and mark messages, and say that somebody types.
+    /// Send, schedule, forward, edit, delete, hide, mark, pin and star messages, react, ask and vote,
+    /// and say that somebody types.
     Messages,
-    /// Make, join, change, archive and delete conversations; add, invite, let in, remove and ban members,
-    /// give them roles.
+    /// Make, join, change, archive and delete conversations; add, invite, let in, remove and ban
+    /// members, give them roles; hide, mute, pin and mark conversations, keep drafts and templates.
     Conversations,
 }
 

@@ -144,7 +144,7 @@ pub(crate) struct CallContent {
     /// What became of it.
     outcome: CallOutcome,
     /// How long it took, in seconds.
-    duration: i32,
+    duration_seconds: i32,
 }
 
 impl From<CallNote> for CallContent {
@@ -152,7 +152,7 @@ impl From<CallNote> for CallContent {
         Self {
             kind: note.kind.into(),
             outcome: note.outcome.into(),
-            duration: note.duration,
+            duration_seconds: note.duration,
         }
     }
 }
@@ -171,7 +171,7 @@ pub(crate) enum MessageContentInput {
     /// A place.
     Location(LocationInput),
     /// A note of a call.
-    Call(CallNoteInput),
+    Call(CallInput),
 }
 
 impl From<MessageContentInput> for (NewMessageKind, Body) {
@@ -193,19 +193,19 @@ impl From<MessageContentInput> for (NewMessageKind, Body) {
 pub(crate) struct MediaInput {
     /// Absolute http or https URL, at most 2,048 bytes.
     url: String,
-    /// What the file is called, at most 255 bytes.
+    /// What the file is called: 1 to 255 bytes, without slashes.
     name: Option<String>,
-    /// Media type (RFC 6838), like image/png.
+    /// Media type (RFC 6838), like image/png, at most 255 bytes.
     mime_type: Option<String>,
-    /// In bytes.
+    /// In bytes: 0 to 2,147,483,647.
     size: Option<i32>,
-    /// In pixels.
+    /// In pixels: 1 to 100,000.
     width: Option<i32>,
-    /// In pixels.
+    /// In pixels: 1 to 100,000.
     height: Option<i32>,
     /// In milliseconds, at most a day.
     duration_ms: Option<i32>,
-    /// Absolute URL of a small picture of it.
+    /// Absolute http or https URL of a small picture of it, at most 2,048 bytes.
     thumbnail_url: Option<String>,
     /// How loud it is, evenly over its duration: at most 128 numbers of 0 to 100.
     waveform: Option<Vec<i32>>,
@@ -253,21 +253,21 @@ impl From<LocationInput> for Location {
 
 /// A note of a call.
 #[derive(InputObject)]
-pub(crate) struct CallNoteInput {
+pub(crate) struct CallInput {
     /// What was sent in it.
     kind: CallKind,
     /// What became of it.
     outcome: CallOutcome,
     /// How long it took, in seconds, at most a week.
-    duration: i32,
+    duration_seconds: i32,
 }
 
-impl From<CallNoteInput> for CallNote {
-    fn from(input: CallNoteInput) -> Self {
+impl From<CallInput> for CallNote {
+    fn from(input: CallInput) -> Self {
         Self {
             kind: input.kind.into(),
             outcome: input.outcome.into(),
-            duration: input.duration,
+            duration: input.duration_seconds,
         }
     }
 }
@@ -294,10 +294,10 @@ pub(crate) enum TextEntityKind {
     Quote,
     /// A link to `url`.
     Link,
-    /// The mention of `user`, who is told if a member.
+    /// The mention of `user`: it counts in the `unreadMentionCount` of a member.
     Mention,
-    /// The mention of everyone: all members are told. Any member of a DIRECT conversation or GROUP may;
-    /// in a CHANNEL or ROOM, owners and admins.
+    /// The mention of everyone: it counts in the `unreadMentionCount` of all members. Any member of a
+    /// DIRECT conversation or GROUP may; in a CHANNEL or ROOM, owners and admins.
     MentionEveryone,
 }
 
@@ -365,7 +365,7 @@ pub(crate) struct TextEntityInput {
     offset: i32,
     /// How long it is, at least 1.
     length: i32,
-    /// Where a LINK leads: absolute http or https URL.
+    /// Where a LINK leads: absolute http or https URL, at most 2,048 bytes.
     url: Option<String>,
     /// Of which language PRE is: at most 64 letters, digits, dots, underscores and dashes.
     language: Option<String>,
@@ -397,7 +397,7 @@ pub(crate) struct Forwarded {
 /// Where a message that was forwarded comes from.
 #[Object]
 impl Forwarded {
-    /// Who sent it first; null for a message of the system.
+    /// Who sent it first; null where there is no such user any more.
     async fn sender(&self) -> Result<Option<User>> {
         match self.row.sender_id {
             Some(id) => {

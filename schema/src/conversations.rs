@@ -38,7 +38,8 @@ pub(crate) enum ConversationKind {
     Group,
     /// Few write, many read.
     Channel,
-    /// Found by its slug, and joined by anyone.
+    /// Public: listed by `rooms`, found by its slug, read by anyone who is signed in and not banned
+    /// from it, and joined by them.
     Room,
 }
 
@@ -130,22 +131,23 @@ impl Conversation {
         int(self.row.last_seq)
     }
 
-    /// How many messages of others the viewer has not read. Deleted ones do not count.
-    /// Depends on the viewer.
+    /// How many messages of others the viewer has not read. Deleted ones, and those that the viewer has
+    /// hidden, do not count. Depends on the viewer.
     #[graphql(directive = per_viewer::apply())]
     async fn unread_count(&self) -> Result<i32> {
         Ok(int(self.scope.loaders().unread_count(self.row.id).await?))
     }
 
-    /// How many messages of others that the viewer has not read mention the viewer, or everyone. Deleted
-    /// ones do not count. Depends on the viewer.
+    /// How many messages of others that the viewer has not read mention the viewer, or everyone.
+    /// Deleted ones, and those that the viewer has hidden, do not count. Depends on the viewer.
     #[graphql(directive = per_viewer::apply())]
     async fn unread_mention_count(&self) -> Result<i32> {
         let loaders = self.scope.loaders();
         Ok(int(loaders.unread_mention_count(self.row.id).await?))
     }
 
-    /// The newest message, or its tombstone; null where the viewer sees none. Depends on the viewer.
+    /// The newest message that the viewer sees and has not hidden, or its tombstone; null where there
+    /// is none. Depends on the viewer.
     #[graphql(directive = per_viewer::apply())]
     async fn last_message(&self) -> Result<Option<Message>> {
         let row = self.scope.loaders().last_message(self.row.id).await?;
@@ -394,8 +396,8 @@ pub(crate) struct ConversationsQuery;
 
 #[Object]
 impl ConversationsQuery {
-    /// A conversation of the viewer, or a ROOM, by id, or by slug for rooms that have one. NOT_FOUND for
-    /// any other.
+    /// A conversation of the viewer, or a ROOM from which the viewer is not banned, by id, or by slug
+    /// for rooms that have one. NOT_FOUND for any other.
     async fn conversation(
         &self,
         ctx: &Context<'_>,

@@ -37,7 +37,7 @@ use crate::users::User;
     field(
         name = "actor",
         ty = "Option<User>",
-        desc = "Who did it; null for the system."
+        desc = "Who did it; null for the system, for several at once, and for votes in an anonymous poll."
     )
 )]
 enum ConversationEvent {
@@ -141,7 +141,7 @@ macro_rules! event {
                 self.base.event.at.into()
             }
 
-            /// Who did it; null for the system.
+            /// Who did it; null for the system, for several at once, and for votes in an anonymous poll.
             async fn actor(&self) -> Result<Option<User>> {
                 self.base.actor().await
             }
@@ -168,8 +168,8 @@ event! {
     message: Message = message
 }
 event! {
-    /// A message was deleted for everyone. `seq` is the position of the deletion itself;
-    /// `message.seq` that of the message.
+    /// A message was deleted for everyone, or disappeared, in which case `actor` is null. `seq` is the
+    /// position of the deletion itself; `message.seq` that of the message.
     MessageDeleted, Arc<MessageRow>,
     /// The tombstone.
     message: Message = message
@@ -204,7 +204,7 @@ event! {
     /// The conversation has another title, description or picture, or other tags, is set otherwise, was
     /// archived or restored.
     ConversationUpdated, Arc<ConversationRow>,
-    /// What it is called and looks like now.
+    /// What it is called and looks like, and how it is set, now.
     details: ConversationDetails = details
 }
 
@@ -238,8 +238,8 @@ event! {
 }
 
 event! {
-    /// A poll stands otherwise: by votes, or by its end. What several do within a short while
-    /// comes as one event, whose `actor` is null then.
+    /// A poll stands otherwise: by votes, or by `closePoll`. What several do within a short while comes
+    /// as one event, whose `actor` is null then; of votes in an anonymous poll it always is.
     PollChanged, Arc<MessageRow>,
     /// The message that holds the poll, as it is now.
     message: Message = message
@@ -316,15 +316,15 @@ pub(crate) struct EventsSubscription;
 
 #[Subscription]
 impl EventsSubscription {
-    /// Every durable event of one conversation, in order, exactly once: first those with
-    /// seq > after (none replayed when `after` is null), then live, with no gap and no
-    /// repeat at the seam, whatever happens to Redis, to this node or to the connection
-    /// meanwhile. Losing membership completes the stream.
+    /// Every durable event of one conversation, in order, exactly once: first those with seq > after
+    /// (none replayed when `after` is null), then live, with no gap and no repeat at the seam, whatever
+    /// happens to Redis, to this node or to the connection meanwhile. The viewer's own MemberLeft, or
+    /// ConversationDeleted, is the last event of a stream, which then completes.
     async fn conversation_events(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which conversation.")] conversation_id: ID,
-        #[graphql(desc = "The last position seen; 0 for everything from the beginning.")]
+        #[graphql(desc = "The last position seen; 0 for everything that the viewer may see.")]
         after: Option<i32>,
     ) -> Result<impl Stream<Item = ConversationEvent> + use<>> {
         let scope = Scope::of(ctx).clone();
@@ -341,11 +341,11 @@ impl EventsSubscription {
             .then(move |event| ConversationEvent::of(scope.clone(), event)))
     }
 
-    /// Everything durable for the viewer across all conversations, present and future ones:
-    /// first what `after` does not have (nothing when it is null), then live. Each event
-    /// carries a cursor; reconnecting with the last one seen misses and repeats nothing.
-    /// Events of one conversation come in order, from the viewer's joining on, which is itself
-    /// the first of them except for founding members; the viewer's own MemberLeft is the last.
+    /// Everything durable for the viewer across all conversations, present and future ones: first what
+    /// `after` does not have (nothing when it is null), then live. Each event carries a cursor;
+    /// reconnecting with the last one seen misses and repeats nothing. Events of one conversation come
+    /// in order, from the viewer's joining on, which is itself the first of them except for founding
+    /// members; the viewer's own MemberLeft, or ConversationDeleted, is the last.
     async fn viewer_events(
         &self,
         ctx: &Context<'_>,

@@ -57,8 +57,9 @@ impl Invitation {
     }
 }
 
-/// A link by which others come into a conversation. Its code is shown once, by `createInvitation`. It is good for as
-/// long as whoever made it may make it.
+/// A link by which others come into a conversation. Its code is shown once, by `createInvitation`. It
+/// is good for as long as whoever made it may make it, and ends when they leave, are removed or are
+/// demoted.
 #[Object]
 impl Invitation {
     /// Identifier.
@@ -88,7 +89,7 @@ impl Invitation {
     }
 
     /// How often it was used.
-    async fn uses(&self) -> i32 {
+    async fn use_count(&self) -> i32 {
         self.row.uses
     }
 
@@ -211,7 +212,8 @@ struct AcceptInvitationInput {
 struct AcceptInvitationPayload {
     /// The conversation; null where the viewer has only asked to join.
     conversation: Option<Conversation>,
-    /// The viewer's request, where the invitation asks first.
+    /// The viewer's request, where the invitation asks first, or a plain MEMBER made it and the
+    /// conversation `joinsByRequest`.
     join_request: Option<JoinRequest>,
 }
 

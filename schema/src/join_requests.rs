@@ -145,7 +145,7 @@ struct RequestToJoinPayload {
 #[derive(InputObject)]
 struct ApproveJoinRequestInput {
     /// A request to join one of the viewer's conversations.
-    request_id: ID,
+    join_request_id: ID,
 }
 
 /// The answer to `approveJoinRequest`.
@@ -159,7 +159,7 @@ struct ApproveJoinRequestPayload {
 #[derive(InputObject)]
 struct DeclineJoinRequestInput {
     /// A request to join one of the viewer's conversations.
-    request_id: ID,
+    join_request_id: ID,
 }
 
 /// The answer to `declineJoinRequest`.
@@ -173,7 +173,7 @@ struct DeclineJoinRequestPayload {
 #[derive(InputObject)]
 struct WithdrawJoinRequestInput {
     /// One of the viewer.
-    request_id: ID,
+    join_request_id: ID,
 }
 
 /// The answer to `withdrawJoinRequest`.
@@ -212,7 +212,7 @@ impl JoinRequestsMutation {
     ) -> Result<ApproveJoinRequestPayload> {
         let scope = Scope::of(ctx);
         scope.cx().signed_in()?;
-        let id = JoinRequestId::parse(&input.request_id)?;
+        let id = JoinRequestId::parse(&input.join_request_id)?;
         let row = join_requests::approve(scope.cx(), id).await?;
         Ok(ApproveJoinRequestPayload {
             join_request: JoinRequest::new(scope, row),
@@ -227,7 +227,7 @@ impl JoinRequestsMutation {
     ) -> Result<DeclineJoinRequestPayload> {
         let scope = Scope::of(ctx);
         scope.cx().signed_in()?;
-        let id = JoinRequestId::parse(&input.request_id)?;
+        let id = JoinRequestId::parse(&input.join_request_id)?;
         let row = join_requests::decline(scope.cx(), id).await?;
         Ok(DeclineJoinRequestPayload {
             join_request: JoinRequest::new(scope, row),
@@ -242,7 +242,7 @@ impl JoinRequestsMutation {
     ) -> Result<WithdrawJoinRequestPayload> {
         let scope = Scope::of(ctx);
         scope.cx().signed_in()?;
-        let id = JoinRequestId::parse(&input.request_id)?;
+        let id = JoinRequestId::parse(&input.join_request_id)?;
         let row = join_requests::withdraw(scope.cx(), id).await?;
         Ok(WithdrawJoinRequestPayload {
             join_request: JoinRequest::new(scope, row),

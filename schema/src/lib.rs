@@ -122,9 +122,8 @@ struct Query(
 );
 
 /// The root of all changes. Each answers once its change is durable.
-///
-/// It is merged in parts, of which each holds the next: in one piece, the future of any mutation would
-/// lie as deep as there are nouns. Whatever comes last is looked at first.
+// It is merged in parts, of which each holds the next: in one piece, the future of any mutation would
+// lie as deep as there are nouns. Whatever comes last is looked at first.
 #[derive(MergedObject, Default)]
 #[graphql(name = "Mutation")]
 struct Mutation(

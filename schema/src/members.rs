@@ -21,10 +21,11 @@ use crate::users::User;
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "Role")]
 pub(crate) enum MemberRole {
-    /// Made the conversation, inherited it or was given it: removes anyone, deletes any message, gives
-    /// others their roles. There is one.
+    /// Made the conversation, inherited it or was given it: does what an ADMIN does, to anyone, and
+    /// deletes the conversation, gives roles and invites admins. There is one.
     Owner,
-    /// Removes plain members, deletes any message.
+    /// Sends where few do; removes and bans plain members, adds and invites others, lets in who asks,
+    /// changes settings, archives and restores, pins, deletes any message, closes any poll.
     Admin,
     /// Takes part.
     Member,
@@ -228,8 +229,9 @@ pub(crate) struct MembersMutation;
 
 #[Object]
 impl MembersMutation {
-    /// Adds members, each by a MemberJoined event. Any member of a GROUP or ROOM may; in a
-    /// CHANNEL, owners and admins; a DIRECT conversation stays as it is.
+    /// Adds members, each by a MemberJoined event. Owners and admins may, and in a GROUP or ROOM any
+    /// member unless `onlyAdminsAdd` or `joinsByRequest`; a DIRECT conversation stays as it is.
+    /// FORBIDDEN, too, for who is banned, and where one of them and the viewer block each other.
     async fn add_members(
         &self,
         ctx: &Context<'_>,

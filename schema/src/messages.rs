@@ -93,8 +93,9 @@ impl Message {
         self.row.kind.into()
     }
 
-    /// The present text; null once deleted, and where there is none beside `content`. It is plain, never
-    /// markup: `entities` says what stretches of it are.
+    /// The present text; null once deleted, where there is none beside `content`, and in an event about
+    /// a message that the viewer does not see. It is plain, never markup: `entities` says what
+    /// stretches of it are.
     async fn text(&self) -> Option<&str> {
         self.row.text.as_deref()
     }
@@ -117,14 +118,14 @@ impl Message {
         Ok(body.map(Into::into))
     }
 
-    /// The message that it answers, as that is now.
+    /// The message that it answers, as that is now; null also where the viewer does not see that one.
     async fn reply_to(&self) -> Result<Option<Message>> {
         let details = self.details().await?;
         self.other(details.and_then(|found| found.reply_to_id))
             .await
     }
 
-    /// The message whose thread it is in.
+    /// The message whose thread it is in; null also where the viewer does not see that one.
     async fn thread_root(&self) -> Result<Option<Message>> {
         let details = self.details().await?;
         self.other(details.and_then(|found| found.root_id)).await

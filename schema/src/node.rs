@@ -33,7 +33,7 @@ pub(crate) struct NodeQuery;
 
 #[Object]
 impl NodeQuery {
-    /// Anything by its id. NOT_FOUND for what does not exist or may not be seen.
+    /// Any `Node` by its id. NOT_FOUND for what does not exist or may not be seen.
     async fn node(
         &self,
         ctx: &Context<'_>,

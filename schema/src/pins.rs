@@ -92,8 +92,8 @@ impl PinsMutation {
         })
     }
 
-    /// Unpins a message, by a MessageUnpinned event; whoever may pin it may. One that is not pinned is
-    /// no change.
+    /// Unpins a message, by a MessageUnpinned event; whoever may pin it may, also while the
+    /// conversation is archived. One that is not pinned is no change.
     async fn unpin_message(
         &self,
         ctx: &Context<'_>,

@@ -41,7 +41,7 @@ impl Poll {
         self.row.allows_multiple
     }
 
-    /// Whether nobody is told who chose what.
+    /// Whether nobody is told who chose what: `voters` has nobody, and events of votes have no `actor`.
     async fn is_anonymous(&self) -> bool {
         self.row.is_anonymous
     }
@@ -153,7 +153,7 @@ struct CreatePollInput {
     /// Whether nobody is told who chose what.
     #[graphql(default)]
     is_anonymous: bool,
-    /// When it closes by itself.
+    /// When it closes by itself: in the future.
     closes_at: Option<DateTime>,
     /// The sender's own key for this message, 1 to 128 bytes: repeat it to retry safely.
     client_message_id: Option<String>,
@@ -201,8 +201,9 @@ pub(crate) struct PollsMutation;
 
 #[Object]
 impl PollsMutation {
-    /// Sends a message of the kind POLL. Whoever may send messages may; the same
-    /// (sender, clientMessageId) again returns the first message, with other content it is CONFLICT.
+    /// Sends a message of the kind POLL, which cannot be edited, forwarded or scheduled. Whoever may
+    /// send messages may; the same (sender, clientMessageId) again returns the first message, with
+    /// other content it is CONFLICT.
     async fn create_poll(
         &self,
         ctx: &Context<'_>,
@@ -224,8 +225,9 @@ impl PollsMutation {
         })
     }
 
-    /// Votes in a poll, in place of what the viewer has chosen before; whoever reads it may. CONFLICT
-    /// once it is closed. What many do within a short while is one PollChanged event.
+    /// Votes in a poll, in place of what the viewer has chosen before. Any member may, unless the
+    /// conversation is archived; there too a vote can be taken back. CONFLICT once the poll is closed.
+    /// What many do within a short while is one PollChanged event.
     async fn vote_poll(
         &self,
         ctx: &Context<'_>,

@@ -118,9 +118,9 @@ pub(crate) struct ReactionsMutation;
 
 #[Object]
 impl ReactionsMutation {
-    /// Reacts to a message; to do so again changes nothing, so it can be retried. Whoever reads the
-    /// message may, unless the conversation's settings say no. A user reacts to a message with 5 emoji
-    /// at most, all together with 20: CONFLICT. What many do within a short while is one
+    /// Reacts to a message; to do so again changes nothing, so it can be retried. Any member may,
+    /// unless the conversation is archived or its settings say no. A user reacts to a message with 5
+    /// emoji at most, all together with 20: CONFLICT. What many do within a short while is one
     /// MessageReactionsChanged event.
     async fn add_reaction(
         &self,
@@ -136,7 +136,8 @@ impl ReactionsMutation {
         })
     }
 
-    /// Takes a reaction back. One that is not there changes nothing.
+    /// Takes a reaction back, also where none can be added any more. One that is not there changes
+    /// nothing.
     async fn remove_reaction(
         &self,
         ctx: &Context<'_>,

@@ -86,7 +86,8 @@ impl ScheduledMessage {
         self.row.created_at.into()
     }
 
-    /// Why it was not sent, if it was tried: it stays until it is edited or cancelled, for 30 days.
+    /// Why it was not sent, if it was tried, in words for developers: it stays until it is edited or
+    /// cancelled, for 30 days.
     async fn failure(&self) -> Option<&str> {
         self.row.failure.as_deref()
     }
@@ -105,7 +106,7 @@ struct ScheduleMessageInput {
     client_message_id: Option<String>,
     /// What it is about besides, and so of which kind it is.
     content: Option<MessageContentInput>,
-    /// What stretches of the text are, at most 100.
+    /// What stretches of the text are: at most 100, which mention at most 50 users.
     entities: Option<Vec<TextEntityInput>>,
     /// The message that it answers, in the same conversation.
     reply_to_id: Option<ID>,
@@ -125,11 +126,11 @@ struct ScheduleMessagePayload {
 struct EditScheduledMessageInput {
     /// Which.
     scheduled_message_id: ID,
-    /// Another instant: in the future, within a year.
+    /// Another instant: in the future, within a year. It is needed where the message could not be sent.
     send_at: Option<DateTime>,
     /// Another text: 1 to 4,000 characters, not blank, without NUL.
     text: Option<String>,
-    /// What stretches of that text are, at most 100; none if left out.
+    /// What stretches of that text are: at most 100, which mention at most 50 users; none if left out.
     entities: Option<Vec<TextEntityInput>>,
 }
 
@@ -185,8 +186,9 @@ pub(crate) struct ScheduledMutation;
 
 #[Object]
 impl ScheduledMutation {
-    /// Sends a message later: once, at `sendAt` or a few seconds after, if the viewer may send it then. At most
-    /// 1,000 of a user wait. The same (sender, clientMessageId) again returns the first that waits.
+    /// Sends a message later: once, at `sendAt` or a few seconds after, if the viewer may send it then.
+    /// At most 1,000 of a user wait or could not be sent; one more is CONFLICT. The same (sender,
+    /// clientMessageId) again returns the first that waits.
     async fn schedule_message(
         &self,
         ctx: &Context<'_>,

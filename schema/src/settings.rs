@@ -37,7 +37,8 @@ pub(crate) struct ConversationSettings {
     allows_reactions: bool,
     /// What new members see of what was before them.
     history: ConversationHistory,
-    /// Whether one asks to join, and owners and admins approve.
+    /// Whether who comes by themselves, by `joinRoom` or the invitation of a MEMBER, asks to join, and
+    /// owners and admins approve. They alone add members then.
     joins_by_request: bool,
     /// Whether members see what a message was before it was edited.
     shows_edits: bool,
@@ -80,7 +81,8 @@ pub(crate) struct ConversationSettingsInput {
     allows_reactions: Option<bool>,
     /// What new members see of what was before them.
     history: Option<ConversationHistory>,
-    /// Whether one asks to join, and owners and admins approve.
+    /// Whether who comes by themselves, by `joinRoom` or the invitation of a MEMBER, asks to join, and
+    /// owners and admins approve. They alone add members then.
     joins_by_request: Option<bool>,
     /// Whether members see what a message was before it was edited.
     shows_edits: Option<bool>,
@@ -158,9 +160,10 @@ pub(crate) struct SettingsMutation;
 
 #[Object]
 impl SettingsMutation {
-    /// Archives a conversation for all of its members, by a ConversationUpdated event: it can be read and left,
-    /// messages can be deleted and members removed, and all that adds or changes is FORBIDDEN. Owners and
-    /// admins may; a DIRECT one is FORBIDDEN.
+    /// Archives a conversation for all of its members, by a ConversationUpdated event: it can be read
+    /// and left, messages can be deleted and unpinned, reactions and votes taken back, members removed
+    /// and banned, and all that adds or changes is FORBIDDEN. Owners and admins may; a DIRECT one is
+    /// FORBIDDEN.
     async fn archive_conversation(
         &self,
         ctx: &Context<'_>,

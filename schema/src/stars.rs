@@ -120,9 +120,10 @@ impl StarsMutation {
         })
     }
 
-    /// Deletes a message for the viewer alone: it is gone from the viewer's pages and counts, on all
-    /// devices, for ever. Others see no difference; events still name it. CONFLICT for the 5,001st of a
-    /// conversation.
+    /// Deletes a message for the viewer alone, on all devices, for ever: it is gone from `messages`,
+    /// `lastMessage`, `pinnedMessages`, `starredMessages`, a thread's `replies`, and from unread
+    /// counts. Others see no difference. Events and `replyTo` still name it, with `isHidden`, and a
+    /// thread's `replyCount` and `lastReply` still have it. CONFLICT for the 5,001st of a conversation.
     async fn hide_message(
         &self,
         ctx: &Context<'_>,

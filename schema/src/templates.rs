@@ -80,7 +80,7 @@ struct SaveTemplateInput {
     name: String,
     /// The conversation to save; no DIRECT one.
     conversation_id: ID,
-    /// Whether its members are saved too: at most 200 besides the viewer.
+    /// Whether its members are saved too: at most 200 besides the viewer, else it is BAD_USER_INPUT.
     #[graphql(default)]
     with_members: bool,
 }
@@ -111,8 +111,8 @@ pub(crate) struct TemplatesMutation;
 
 #[Object]
 impl TemplatesMutation {
-    /// Saves a conversation of the viewer's as a template, for `createConversation`. CONFLICT for the
-    /// 51st.
+    /// Saves a conversation of the viewer's as a template, for `createConversation`; once more, as
+    /// another one. CONFLICT for the 51st.
     async fn save_template(
         &self,
         ctx: &Context<'_>,

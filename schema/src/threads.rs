@@ -51,7 +51,7 @@ impl Thread {
         int(self.row.reply_count)
     }
 
-    /// The newest of them.
+    /// The newest of them; null where the viewer does not see that one.
     async fn last_reply(&self) -> Result<Option<Message>> {
         match self.row.last_reply_id {
             Some(id) => {
@@ -107,7 +107,8 @@ impl Thread {
         Ok(int(standing.read_seq))
     }
 
-    /// Replies of others after that, and after the viewer joined. Depends on the viewer.
+    /// Replies of others after that, and after the viewer joined. Deleted ones, and those that the
+    /// viewer has hidden, do not count. Depends on the viewer.
     #[graphql(directive = per_viewer::apply())]
     async fn unread_count(&self) -> Result<i32> {
         let standing = self.scope.loaders().thread_standing(self.root.id).await?;

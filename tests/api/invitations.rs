@@ -9,7 +9,7 @@ use crate::harness::people::text;
 use crate::harness::{App, Person, Room, on_both, until};
 
 pub(crate) const INVITE: &str = "mutation($input: CreateInvitationInput!) {
-    createInvitation(input: $input) { code invitation { id role asksFirst maxUses uses expiresAt inviter { id } } }
+    createInvitation(input: $input) { code invitation { id role asksFirst maxUses useCount expiresAt inviter { id } } }
 }";
 pub(crate) const REVOKE: &str = "mutation($input: RevokeInvitationInput!) {
     revokeInvitation(input: $input) { invitation { id expiresAt } }
@@ -23,7 +23,7 @@ pub(crate) const PREVIEW: &str = "query($code: String!) { invitation(code: $code
 pub(crate) const INVITATIONS: &str =
     "query($id: ID!, $first: Int, $after: String, $last: Int, $before: String) {
     conversation(id: $id) { invitations(first: $first, after: $after, last: $last, before: $before) {
-        nodes { id uses } pageInfo { hasNextPage endCursor }
+        nodes { id useCount } pageInfo { hasNextPage endCursor }
     } }
 }";
 
@@ -55,7 +55,12 @@ impl Person {
         let nodes = found["conversation"]["invitations"]["nodes"].as_array();
         let nodes = nodes.expect("a list").iter();
         nodes
-            .map(|node| (text(&node["id"]), node["uses"].as_i64().expect("a number")))
+            .map(|node| {
+                (
+                    text(&node["id"]),
+                    node["useCount"].as_i64().expect("a number"),
+                )
+            })
             .collect()
     }
 }

@@ -106,7 +106,7 @@ fn named(slug: &str) -> Value {
 }
 
 fn which(id: &Value) -> Value {
-    json!({ "input": { "requestId": id } })
+    json!({ "input": { "joinRequestId": id } })
 }
 
 /// A room that one asks to join.

@@ -347,7 +347,7 @@ impl Scene<'_> {
                     .invites(&self.room, json!({ "asksFirst": true }))
                     .await;
                 let asked = asker.accepts(&made.code).await["joinRequest"]["id"].clone();
-                (APPROVE, input(json!({ "requestId": asked })))
+                (APPROVE, input(json!({ "joinRequestId": asked })))
             }
             Act::Archive => (ARCHIVE, here()),
             Act::Restore => {

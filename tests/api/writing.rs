@@ -18,7 +18,7 @@ fragment Written on Message {
         __typename
         ... on MediaContent { url name mimeType size width height durationMs thumbnailUrl waveform }
         ... on LocationContent { latitude longitude name address }
-        ... on CallContent { kind outcome duration }
+        ... on CallContent { kind outcome durationSeconds }
     }
     entities { kind offset length url language user { id } }
     replyTo { id text deletedAt }
@@ -67,7 +67,7 @@ on_both! {
             "thumbnailUrl": "https://files.example.com/1.small.png", "waveform": [0, 50, 100],
         });
         let place = json!({ "latitude": 52.52, "longitude": 13.405, "name": "Berlin", "address": null });
-        let note = json!({ "kind": "VIDEO", "outcome": "MISSED", "duration": 0 });
+        let note = json!({ "kind": "VIDEO", "outcome": "MISSED", "durationSeconds": 0 });
         let mut stream = bob.follows(&room, Some(0)).await;
         for (kind, field, content, type_name) in [
             ("IMAGE", "image", &media, "MediaContent"),
@@ -142,7 +142,7 @@ on_both! {
             (image("thumbnailUrl", json!("none")), "thumbnailUrl"),
             (json!({ "content": { "location": { "latitude": 90.1, "longitude": 0.0 } } }), "latitude"),
             (json!({ "content": { "location": { "latitude": 0.0, "longitude": -180.1 } } }), "longitude"),
-            (json!({ "content": { "call": { "kind": "AUDIO", "outcome": "COMPLETED", "duration": -1 } } }), "duration"),
+            (json!({ "content": { "call": { "kind": "AUDIO", "outcome": "COMPLETED", "durationSeconds": -1 } } }), "durationSeconds"),
         ] {
             assert_eq!(blamed(&ann, &room, message.clone()).await, field, "{message}");
         }

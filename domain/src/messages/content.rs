@@ -37,7 +37,7 @@ pub(super) fn checked(kind: Kind, body: Body) -> Result<Body> {
         }
         (Kind::Location, Body::Location(place)) => Ok(Body::Location(checked_location(place)?)),
         (Kind::Call, Body::Call(note)) => {
-            within("duration", Some(note.duration), 0..=CALL_SECONDS)?;
+            within("durationSeconds", Some(note.duration), 0..=CALL_SECONDS)?;
             Ok(Body::Call(note))
         }
         (_, Body::Media(_) | Body::Location(_) | Body::Call(_)) => Err(Error::bad_input(

@@ -33,8 +33,9 @@ struct CreateConversationInput {
     /// What it is about: at most 10 tags, each 1 to 32 lower-case letters, digits and single dashes. A
     /// DIRECT conversation has none.
     tags: Option<Vec<String>>,
-    /// A template of the viewer's, of the same kind: what is not given here is as there, and its members
-    /// are added to those given.
+    /// A template of the viewer's, of the same kind: what is not given here is as there, and its
+    /// members are added to those given. A slug is not saved: a ROOM has the one given, or that of its
+    /// title.
     template_id: Option<ID>,
 }
 
@@ -45,7 +46,8 @@ struct CreateConversationPayload {
     conversation: Conversation,
 }
 
-/// What is to change of a conversation. What is left out stays as it is; null takes it away.
+/// What is to change of a conversation. What is left out stays as it is. Null takes title, description
+/// or picture away, and leaves the rest as it is.
 #[derive(InputObject)]
 struct UpdateConversationInput {
     /// Which.
@@ -56,7 +58,8 @@ struct UpdateConversationInput {
     description: MaybeUndefined<String>,
     /// Absolute http or https URL of the picture, at most 2,048 bytes.
     avatar_url: MaybeUndefined<String>,
-    /// Its tags from now on: at most 10, each 1 to 32 lower-case letters, digits and single dashes.
+    /// Its tags from now on, an empty list for none: at most 10, each 1 to 32 lower-case letters,
+    /// digits and single dashes.
     tags: Option<Vec<String>>,
     /// How it is set: for owners and admins.
     settings: Option<ConversationSettingsInput>,

@@ -22,7 +22,7 @@ struct SendMessageInput {
     client_message_id: Option<String>,
     /// What it is about besides, and so of which kind it is.
     content: Option<MessageContentInput>,
-    /// What stretches of the text are, at most 100.
+    /// What stretches of the text are: at most 100, which mention at most 50 users.
     entities: Option<Vec<TextEntityInput>>,
     /// The message that it answers, in the same conversation.
     reply_to_id: Option<ID>,
@@ -66,7 +66,7 @@ struct EditMessageInput {
     message_id: ID,
     /// The new text: 1 to 4,000 characters, not blank, without NUL.
     text: String,
-    /// What stretches of it are, at most 100; none if left out.
+    /// What stretches of it are: at most 100, which mention at most 50 users; none if left out.
     entities: Option<Vec<TextEntityInput>>,
 }
 

@@ -482,11 +482,11 @@ fn probes(scene: &Scene, own: &Room, first: &Sent) -> Vec<Probe> {
     let of = "RevokeInvitationInput.invitationId";
     probes.push(probe(of, "inv_", REVOKE_INVITATION, revoke));
     for (of, query) in [
-        ("ApproveJoinRequestInput.requestId", APPROVE),
-        ("DeclineJoinRequestInput.requestId", DECLINE_JOIN),
-        ("WithdrawJoinRequestInput.requestId", WITHDRAW),
+        ("ApproveJoinRequestInput.joinRequestId", APPROVE),
+        ("DeclineJoinRequestInput.joinRequestId", DECLINE_JOIN),
+        ("WithdrawJoinRequestInput.joinRequestId", WITHDRAW),
     ] {
-        let variables = input(json!({ "requestId": "$" }));
+        let variables = input(json!({ "joinRequestId": "$" }));
         probes.push(probe(of, "jrq_", query, variables));
     }
     let of = "Subscription.joinRequestReceived.conversationId";

@@ -80,7 +80,7 @@ on_both! {
         let gone = ann.sends(&from, "gone").await;
         ann.deletes(&gone).await;
         assert_eq!(refused(ann, &gone, &from).await, "CONFLICT");
-        let note = json!({ "call": { "kind": "AUDIO", "outcome": "COMPLETED", "duration": 3 } });
+        let note = json!({ "call": { "kind": "AUDIO", "outcome": "COMPLETED", "durationSeconds": 3 } });
         let note = ann.writes(&from, json!({ "content": note })).await;
         assert_eq!(refused(ann, &note, &from).await, "FORBIDDEN");
         let said = ann.sends(&from, "said").await;
