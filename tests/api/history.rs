@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::harness::people::{DELETE, EDIT, seqs};
 use crate::harness::{App, Person, Room, on_both};
+use crate::polls::poll;
 
 const PAGE: &str = "query($id: ID!, $first: Int, $after: String, $last: Int) { conversation(id: $id) {
     unreadCount lastSeq lastMessage { text }
@@ -83,6 +84,31 @@ on_both! {
         }
         let texts: Vec<_> = cleo.follows(&room, Some(5)).await.take(2).await.iter().map(|event| event["message"]["text"].clone()).collect();
         assert_eq!(texts, [Value::Null, json!("4")], "deleted by now");
+    }
+
+    async fn a_poll_is_shown_to_those_who_see_its_message_alone(app) {
+        let [ann, bob, cleo] = app.people(["Ann", "Bob", "Cleo"]).await;
+        let room = ann.makes_group("Room", &[&cleo]).await;
+        let asked = ann.asks_poll(&room, poll(&["tea", "coffee"])).await;
+        app.shows_newcomers("joining").await;
+        ann.adds(&room, &[&bob]).await;
+        let mut live = [&bob, &cleo].map(|person| (person, Some(2)));
+        let mut streams = Vec::new();
+        for (person, after) in &mut live {
+            streams.push(person.follows(&room, after.take()).await);
+        }
+        let cursor = cleo.event_cursor().await;
+        ann.votes(&asked, &[1]).await;
+        let [of_newcomer, of_old_hand] = &mut streams[..] else { panic!("two") };
+        let (hidden, shown) = (of_newcomer.next().await, of_old_hand.next().await);
+        assert_eq!((&hidden["__typename"], &hidden["message"]["poll"]), (&json!("PollChanged"), &Value::Null));
+        assert_eq!(shown["message"]["poll"]["options"][0]["count"], 1);
+        assert_eq!(bob.follows(&room, Some(2)).await.next().await, hidden, "replayed too");
+        // Nor to one who has left, and replays what there was before.
+        ann.removes(&room, &cleo).await;
+        ann.votes(&asked, &[2]).await;
+        let (event, _) = cleo.follows_all(Some(&cursor)).await.next().await;
+        assert_eq!((&event["__typename"], &event["message"]["poll"]), (&json!("PollChanged"), &Value::Null), "{event}");
     }
 
     async fn a_text_from_before_is_not_shown_live_to_those_who_joined_later(app) {

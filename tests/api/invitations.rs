@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::people::text;
 use crate::harness::{App, Person, Room, on_both, until};
+use crate::settings::ARCHIVE;
 
 pub(crate) const INVITE: &str = "mutation($input: CreateInvitationInput!) {
     createInvitation(input: $input) { code invitation { id role asksFirst maxUses useCount expiresAt inviter { id } } }
@@ -196,5 +197,31 @@ on_both! {
         let rest = json!({ "id": channel.id, "after": first["pageInfo"]["endCursor"] });
         let rest = ann.asks(INVITATIONS, rest).await["conversation"]["invitations"]["nodes"].clone();
         assert_eq!(rest.as_array().map(Vec::len), Some(2));
+    }
+
+    async fn what_somebody_made_does_not_come_back_with_them(app) {
+        let [ann, bob, cleo, dan] = app.people(["Ann", "Bob", "Cleo", "Dan"]).await;
+        let room = ann.makes_group("Makers", &[&bob, &cleo]).await;
+        let made = bob.invites(&room, json!({})).await;
+        ann.removes(&room, &bob).await;
+        ann.adds(&room, &[&bob]).await;
+        assert_eq!(dan.is_refused(ACCEPT, by(&made.code)).await, "NOT_FOUND");
+        assert_eq!(ann.sees_invitations(&room).await, []);
+        // With the role goes what the role allowed, and nothing else.
+        let [admins, members] = [json!({ "role": "ADMIN" }), json!({})];
+        let admins = ann.invites(&room, admins).await;
+        let members = ann.invites(&room, members).await;
+        ann.sets_role(&room, &cleo, "OWNER").await;
+        cleo.sets_role(&room, &ann, "OWNER").await;
+        assert_eq!(ann.sees_invitations(&room).await, [(members.id, 0)]);
+        assert_eq!(dan.is_refused(ACCEPT, by(&admins.code)).await, "NOT_FOUND");
+        let mut live = ann.follows(&room, None).await;
+        ann.sends(&room, "come in").await;
+        live.next().await;
+        dan.accepts(&members.code).await;
+        assert_eq!(live.next().await["member"]["role"], "MEMBER");
+        let here = json!({ "input": { "conversationId": room.id } });
+        ann.asks(ARCHIVE, here).await;
+        assert_eq!(ann.sees_invitations(&room).await.len(), 1, "an archive shows them too");
     }
 }

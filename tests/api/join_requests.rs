@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::harness::clients::Socket;
 use crate::harness::people::JOIN_ROOM;
 use crate::harness::{App, Person, Room, on_both, until};
+use crate::invitations::ACCEPT;
 
 pub(crate) const REQUEST: &str = "mutation($input: RequestToJoinInput!) {
     requestToJoin(input: $input) { joinRequest { id state user { id } conversation { id title memberCount } } }
@@ -226,5 +227,25 @@ on_both! {
         bob.sets(&room, json!({ "joinsByRequest": false })).await;
         assert_eq!(ann.is_refused(REQUEST, named("empty")).await, "CONFLICT");
         assert_eq!(ann.is_refused(REQUEST, named("none")).await, "NOT_FOUND");
+    }
+
+    async fn who_is_declined_sees_no_more_of_it_and_who_is_unbanned_may_ask_again(app) {
+        let [ann, bob] = app.people(["Ann", "Bob"]).await;
+        let room = ann.makes_group("Private", &[]).await;
+        let link = ann.invites(&room, json!({ "asksFirst": true })).await;
+        let preview = "{ viewer { joinRequests { nodes { state conversation { title } } } } }";
+        let sees = async || bob.asks(preview, json!({})).await["viewer"]["joinRequests"]["nodes"].clone();
+        let asked = bob.accepts(&link.code).await["joinRequest"]["id"].clone();
+        assert_eq!(sees().await, json!([{ "state": "PENDING", "conversation": { "title": "Private" } }]));
+        let mut waiting = ann.hears_of_joins(app, &room).await;
+        assert_eq!(waiting.next().await, asked);
+        ann.bans(&room, &bob).await;
+        assert_eq!(sees().await, json!([{ "state": "DECLINED", "conversation": null }]));
+        assert_eq!(bob.is_refused(ACCEPT, json!({ "input": { "code": link.code } })).await, "FORBIDDEN");
+        ann.unbans(&room, &bob).await;
+        let again = bob.accepts(&link.code).await["joinRequest"]["id"].clone();
+        assert_eq!(waiting.next().await, again);
+        assert_eq!(ann.settles(APPROVE, &again).await, "APPROVED");
+        assert_eq!(sees().await, json!([{ "state": "APPROVED", "conversation": { "title": "Private" } }]));
     }
 }

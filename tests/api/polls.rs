@@ -155,6 +155,25 @@ on_both! {
         assert!(hidden["options"].as_array().expect("a list").iter().all(|option| option["voters"]["nodes"] == json!([])));
     }
 
+    async fn who_votes_alone_is_named_unless_the_poll_is_anonymous(app) {
+        let [ann, bob] = app.people(["Ann", "Bob"]).await;
+        let room = ann.makes_group("Room", &[&bob]).await;
+        let mut live = ann.follows(&room, Some(0)).await;
+        for is_anonymous in [false, true] {
+            let mut asked = poll(&["a", "b"]);
+            asked["isAnonymous"] = json!(is_anonymous);
+            let asked = ann.asks_poll(&room, asked).await;
+            live.next().await;
+            bob.votes(&asked, &[2]).await;
+            let event = live.next().await;
+            let named = if is_anonymous { Value::Null } else { json!(bob.id) };
+            assert_eq!(event["actor"]["id"], named, "{event}");
+            assert_eq!(event["message"]["poll"]["options"][1]["count"], 1);
+            let mut replayed = bob.follows(&room, Some(asked.seq)).await;
+            assert_eq!(replayed.next().await, event);
+        }
+    }
+
     async fn it_closes_by_itself(app) {
         let [ann, bob] = app.people(["Ann", "Bob"]).await;
         let room = ann.makes_group("Room", &[&bob]).await;

@@ -99,6 +99,29 @@ on_both! {
         assert_eq!(last, ["again", "my turn"]);
     }
 
+    async fn who_comes_and_goes_too_often_is_held_up(app) {
+        const BURST: i64 = 300;
+        let ann = app.person("Ann").await;
+        let room = json!({ "kind": "ROOM", "title": "Door", "memberIds": [] });
+        let room = app.person("Bob").await.makes(room).await;
+        let mut stream = ann.follows_all(None).await;
+        let come = format!("joinRoom(input: {{ conversationId: {:?} }}) {{ conversation {{ id }} }}", room.id);
+        let go = format!("removeMember(input: {{ conversationId: {:?}, userId: {:?} }}) {{ conversation {{ id }} }}", room.id, ann.id);
+        let both = (0..10).fold(String::new(), |all, n| all + &format!(" c{n}: {come} g{n}: {go}"));
+        let both = json!({ "query": format!("mutation {{ {both} }}") });
+        let refused = loop {
+            let answer = ask_from(app, "192.0.2.1", Some(&ann), &both).await.json();
+            if !codes(&answer).is_empty() {
+                break answer;
+            }
+        };
+        assert!(codes(&refused).iter().all(|code| *code == "RATE_LIMITED"), "{refused}");
+        let done = app.runs_sql("SELECT max(last_seq) FROM conversations").await;
+        assert!(done.parse::<i64>().expect("a number") >= BURST, "{done}");
+        let (events, _) = stream.take(2).await;
+        assert_eq!(events[1]["__typename"], "MemberLeft");
+    }
+
     async fn signals_are_counted_for_each_device(app) {
         const BURST: usize = 300;
         let [ann, bob] = app.people(["Ann", "Bob"]).await;

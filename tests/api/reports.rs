@@ -64,7 +64,23 @@ on_both! {
         ] {
             assert_eq!(person.is_refused(REPORT, input.clone()).await, "BAD_USER_INPUT", "{input}");
         }
+        // Nor what was before one joined, where that is hidden.
+        ann.updates(&room, json!({ "settings": { "history": "JOINING" } })).await;
+        ann.adds(&room, &[&eve]).await;
+        let message = on(json!({ "messageId": said.id, "reason": "SPAM" }));
+        assert_eq!(eve.is_refused(REPORT, message).await, "NOT_FOUND");
         assert_eq!(app.runs_sql("SELECT count(*) FROM reports").await, "0");
+    }
+
+    async fn a_picture_is_kept_as_it_was(app) {
+        let [ann, bob] = app.people(["Ann", "Bob"]).await;
+        let room = ann.makes_group("Group", &[&bob]).await;
+        let image = json!({ "url": "https://example.org/rude.png" });
+        let said = ann.writes(&room, json!({ "content": { "image": image } })).await;
+        bob.reports(json!({ "messageId": said.id, "reason": "SEXUAL_CONTENT" })).await;
+        ann.deletes(&said).await;
+        let kept = app.runs_sql("SELECT content FROM reports").await;
+        assert!(kept.contains("https://example.org/rude.png"), "{kept}");
     }
 }
 

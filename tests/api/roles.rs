@@ -3,6 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
+use crate::bots::makes_bot;
 use crate::harness::people::{REMOVE, SEND, SET_ROLE};
 use crate::harness::{Person, Room, on_both};
 
@@ -117,5 +118,19 @@ on_both! {
         let last = dan.last_seq(&room).await;
         let seqs: Vec<_> = stream.take(usize::try_from(last).expect("it fits")).await.iter().map(|event| event["seq"].as_i64()).collect();
         assert_eq!(seqs, (1..=last).map(Some).collect::<Vec<_>>());
+    }
+
+    async fn a_bot_inherits_from_nobody_while_there_are_people(app) {
+        let [ann, bob] = app.people(["Ann", "Bob"]).await;
+        let (bot, _) = makes_bot(&ann, "Helper", &["CONVERSATIONS"]).await;
+        let room = ann.makes_group("Room", &[&bot, &bob]).await;
+        ann.sets_role(&room, &bot, "ADMIN").await;
+        let mut live = bob.follows(&room, Some(1)).await;
+        ann.removes(&room, &ann).await;
+        let member = live.take(2).await[1]["member"].clone();
+        assert_eq!((&member["user"]["id"], &member["role"]), (&json!(bob.id), &json!("OWNER")));
+        let mut live = bot.follows(&room, Some(3)).await;
+        bob.removes(&room, &bob).await;
+        assert_eq!(live.take(2).await[1]["member"]["user"]["id"], bot.id);
     }
 }

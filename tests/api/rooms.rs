@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::people::{EVENTS, JOIN_ROOM, MARK_READ, RECEIPTS, SEND, TYPING, text};
+use crate::harness::people::{ADD, EVENTS, JOIN_ROOM, MARK_READ, RECEIPTS, SEND, TYPING, text};
 use crate::harness::{Person, Room, on_both};
+use crate::settings::{ARCHIVE, RESTORE};
 
 pub(crate) const ROOMS: &str = "query($query: String, $tag: String, $first: Int, $after: String, $last: Int, $before: String) {
     rooms(query: $query, tag: $tag, first: $first, after: $after, last: $last, before: $before) {
@@ -243,7 +244,52 @@ on_both! {
         let users = "{ users(query: \"backchannel\") { nodes { id } } }";
         assert_eq!(ann.asks(users, json!({})).await["users"]["nodes"], json!([]));
         let direct = json!({ "input": { "kind": "DIRECT", "memberIds": [owner["id"]] } });
-        assert_eq!(ann.is_refused(CREATE, direct).await, "FORBIDDEN");
+        assert_eq!(ann.is_refused(CREATE, direct).await, "NOT_FOUND");
+        let group = ann.makes_group("Group", &[]).await;
+        let add = json!({ "input": { "conversationId": group.id, "userIds": [owner["id"]] } });
+        assert_eq!(ann.is_refused(ADD, add).await, "NOT_FOUND", "nobody could hand it over again");
+    }
+
+    async fn a_room_without_a_slug_is_joined_by_its_id(app) {
+        let [ann, bob] = app.people(["Ann", "Bob"]).await;
+        let room = ann.opens_room("日本語", &[]).await;
+        let mut live = ann.follows(&room, Some(0)).await;
+        let by_id = json!({ "input": { "conversationId": room.id } });
+        bob.asks(JOIN_ROOM, by_id).await;
+        assert_eq!(live.next().await["member"]["user"]["id"], bob.id);
+        let group = ann.makes_group("Group", &[]).await;
+        let by_id = json!({ "input": { "conversationId": group.id } });
+        assert_eq!(bob.is_refused(JOIN_ROOM, by_id).await, "NOT_FOUND");
+        for input in [json!({}), json!({ "slug": "lobby", "conversationId": room.id })] {
+            assert_eq!(bob.is_refused(JOIN_ROOM, json!({ "input": input })).await, "BAD_USER_INPUT");
+        }
+    }
+
+    async fn a_room_is_not_shown_to_whom_it_bans(app) {
+        let [ann, bob, cleo] = app.people(["Ann", "Bob", "Cleo"]).await;
+        let room = ann.opens_room("Lobby", &["talk"]).await;
+        ann.bans(&room, &bob).await;
+        for variables in [json!({}), json!({ "query": "lobby" }), json!({ "tag": "talk" }), json!({ "query": "lob", "tag": "talk" })] {
+            assert!(cleo.finds_rooms(variables.clone()).await.contains(&"Lobby".to_owned()), "{variables}");
+            assert!(!bob.finds_rooms(variables.clone()).await.contains(&"Lobby".to_owned()), "{variables}");
+        }
+        ann.unbans(&room, &bob).await;
+        assert_eq!(bob.finds_rooms(json!({ "tag": "talk" })).await, ["Lobby"]);
+    }
+
+    async fn an_archived_room_that_everybody_left_can_be_restored(app) {
+        let [ann, bob] = app.people(["Ann", "Bob"]).await;
+        let room = ann.opens_room("Attic", &[]).await;
+        let here = json!({ "input": { "conversationId": room.id } });
+        ann.asks(ARCHIVE, here.clone()).await;
+        assert_eq!(bob.is_refused(JOIN_ROOM, here.clone()).await, "FORBIDDEN");
+        ann.removes(&room, &ann).await;
+        bob.joins("attic").await;
+        bob.asks(RESTORE, here).await;
+        let mut live = bob.follows(&room, Some(0)).await;
+        assert_eq!(live.take(4).await[2]["member"]["role"], "OWNER");
+        bob.sends(&room, "open again").await;
+        assert_eq!(live.next().await["message"]["text"], "open again");
     }
 
     async fn members_are_counted_right_whatever_happens(app) {

@@ -219,6 +219,22 @@ on_both! {
         assert_eq!(titles, expected);
     }
 
+    async fn who_comes_back_finds_nothing_of_what_they_had_made_of_it(app) {
+        let [ann, bob] = app.people(["Ann", "Bob"]).await;
+        let room = ann.makes_group("Room", &[&bob]).await;
+        for (mutation, more) in [
+            ("pinConversation", json!({})),
+            ("hideConversation", json!({})),
+            ("setDraft", json!({ "text": "begun" })),
+        ] {
+            bob.makes_of(&room, mutation, more).await;
+        }
+        bob.removes(&room, &bob).await;
+        ann.adds(&room, &[&bob]).await;
+        assert_eq!(bob.state_of(&room).await, nothing());
+        assert_eq!(bob.lists(json!({})).await, ["Room"]);
+    }
+
     async fn a_draft_has_a_limit(app) {
         let ann = app.person("Ann").await;
         let room = ann.makes_group("Room", &[]).await;
