@@ -158,6 +158,9 @@ async fn table(app: &App) -> String {
                     actor.request(crate::calls::HANG_UP, leave).await;
                 }
             }
+            if cells.iter().all(|cell| cell == "–") {
+                continue;
+            }
             let name = match how {
                 How::Plainly => name.to_owned(),
                 how => format!("{name}, {}", how.words()),
