@@ -3,19 +3,16 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use async_stream::stream;
 use backchannel_entities::{ConversationId, MessageId, Timestamp, member, message, star};
-use futures_util::Stream;
 use sea_orm::sea_query::{Expr, ExprTrait as _, Order};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, JoinType, PaginatorTrait as _, QueryFilter, QueryOrder,
     QuerySelect, Set,
 };
-use tokio::sync::broadcast::error::RecvError;
 
 use crate::access::Membership;
 use crate::bots::Scope;
-use crate::bus::UserNotice;
+use crate::bus::{MessageNotice, UserNotice};
 use crate::cx::Tx;
 use crate::db::in_list;
 use crate::messages::{self, Message, hiding};
@@ -66,7 +63,10 @@ pub async fn star(cx: &Cx, id: MessageId) -> Result<Arc<Message>> {
             star::Entity::insert(row)
                 .exec_without_returning(&tx.db)
                 .await?;
-            tx.tell(actor, UserNotice::Starred(message.id, true));
+            tx.tell(
+                actor,
+                UserNotice::Message(message.id, MessageNotice::Starred),
+            );
             Ok(Arc::new(message))
         })
     })
@@ -86,7 +86,10 @@ pub async fn unstar(cx: &Cx, id: MessageId) -> Result<Arc<Message>> {
             let (_, message) = messages::lock(tx, actor, id).await?;
             let gone = star::Entity::delete_by_id((actor, id)).exec(&tx.db).await?;
             if gone.rows_affected > 0 {
-                tx.tell(actor, UserNotice::Starred(message.id, false));
+                tx.tell(
+                    actor,
+                    UserNotice::Message(message.id, MessageNotice::Unstarred),
+                );
             }
             Ok(Arc::new(message))
         })
@@ -118,44 +121,6 @@ pub async fn of_actor(cx: &Cx, ids: &[MessageId]) -> Result<HashSet<MessageId>> 
         .all(cx.read())
         .await?;
     Ok(starred.into_iter().collect())
-}
-
-/// A star that the actor has given or taken back.
-#[derive(Clone, Copy, Debug)]
-pub struct StarChange {
-    /// Of which message.
-    pub message_id: MessageId,
-    /// Whether it has one now.
-    pub is_starred: bool,
-}
-
-/// The actor's stars as they are given and taken back, on whichever device. One may be lost with the way
-/// between nodes: what counts is the list.
-///
-/// # Errors
-/// [`Error::Unauthenticated`] when nobody is signed in.
-pub async fn changes(cx: &Cx) -> Result<impl Stream<Item = Arc<StarChange>> + Send + use<>> {
-    let actor = cx.signed_in()?.user.id;
-    let mut following = cx.handles().bus.follow_user(actor).await;
-    Ok(stream! {
-        loop {
-            match following.notices.recv().await {
-                Ok(UserNotice::Starred(message_id, is_starred)) => {
-                    yield Arc::new(StarChange { message_id, is_starred });
-                }
-                Ok(
-                    UserNotice::Memberships
-                    | UserNotice::Presence(_)
-                    | UserNotice::Settings
-                    | UserNotice::Calls
-                    | UserNotice::Requests
-                    | UserNotice::States,
-                )
-                | Err(RecvError::Lagged(_)) => {}
-                Err(RecvError::Closed) => return,
-            }
-        }
-    })
 }
 
 /// Where a message stands in the list of those with a star.

@@ -43,6 +43,7 @@ mod json;
 mod loaders;
 mod members;
 mod message_page;
+mod message_states;
 mod messages;
 mod node;
 mod pins;
@@ -65,7 +66,6 @@ mod scope;
 mod sessions;
 mod settings;
 mod sharing;
-mod stars;
 mod states;
 mod streaming;
 mod system;
@@ -180,7 +180,7 @@ struct LiveMutations(
 struct MessageMutations(
     scheduled::ScheduledMutation,
     polls::PollsMutation,
-    stars::StarsMutation,
+    message_states::MessageStatesMutation,
     pins::PinsMutation,
     threads::ThreadsMutation,
     reactions::ReactionsMutation,
@@ -199,7 +199,7 @@ struct Subscription(
     typing::TypingSubscription,
     requests::RequestsSubscription,
     states::StatesSubscription,
-    stars::StarsSubscription,
+    message_states::MessageStatesSubscription,
     join_requests::JoinRequestsSubscription,
 );
 

@@ -26,6 +26,7 @@ use crate::error::Result;
 use crate::filters::{ConversationFilter, checked};
 use crate::id::Global as _;
 use crate::join_requests::JoinRequest;
+use crate::message_states;
 use crate::messages::Message;
 use crate::privacy::PrivacySettings;
 use crate::requests::{ChatRequest, ChatRequestDirection, ChatRequestState};
@@ -33,7 +34,6 @@ use crate::scalars::{Cursor, Date, DateTime, Json, int};
 use crate::scheduled::{self, ScheduledMessage};
 use crate::scope::Scope;
 use crate::sessions::Session;
-use crate::stars;
 use crate::templates::Template;
 use crate::users::User;
 
@@ -435,7 +435,7 @@ impl Viewer {
             last,
             before,
         };
-        stars::page(&self.scope, conversation_id, args).await
+        message_states::starred(&self.scope, conversation_id, args).await
     }
 
     /// Whom the viewer blocks, the latest first.

@@ -133,7 +133,7 @@ on_both! {
         let (a, b) = (ann.sends(&one, "a").await, ann.sends(&two, "b").await);
         let (c, gone) = (ann.sends(&one, "c").await, ann.sends(&one, "gone").await);
         let mut socket = bob.signs_in_again().await.opens_socket().await;
-        socket.subscribe("1", "subscription { starChanged { messageId isStarred } }", &json!({})).await;
+        socket.subscribe("1", "subscription { messageStateChanged { messageId isStarred isHidden } }", &json!({})).await;
         // There is nothing to tell when it is open: a star is given again and again until it is heard.
         let heard = loop {
             bob.stars(&a).await;
@@ -143,7 +143,10 @@ on_both! {
             }
             bob.asks(UNSTAR, of(&a)).await;
         };
-        assert_eq!(heard["payload"]["data"]["starChanged"]["messageId"], a.id.as_str());
+        let told = |message: &Sent, is_starred: Value, is_hidden: bool| {
+            json!({ "messageId": message.id, "isStarred": is_starred, "isHidden": is_hidden })
+        };
+        assert_eq!(heard["payload"]["data"]["messageStateChanged"], told(&a, json!(true), false));
         for message in [&b, &c, &gone] {
             bob.stars(message).await;
         }
@@ -164,6 +167,15 @@ on_both! {
         assert_eq!(bob.is_refused(STARRED, json!({ "conversation": two.id })).await, "NOT_FOUND");
         bob.asks(UNSTAR, of(&c)).await;
         assert_eq!(bob.sees_starred(None).await, ids_of(&[&a]));
+        bob.hides(&a).await;
+        let mut heard = Vec::new();
+        while heard.last() != Some(&told(&a, Value::Null, true)) {
+            let next = socket.next().await.expect("the stream goes on");
+            heard.push(next["payload"]["data"]["messageStateChanged"].clone());
+        }
+        let stars = [(&b, true), (&c, true), (&gone, true), (&c, false)];
+        let stars = stars.map(|(message, given)| told(message, json!(given), false));
+        assert_eq!(heard[heard.len() - 5..heard.len() - 1], stars, "whatever was told twice before");
     }
 
     async fn what_is_hidden_is_gone_for_the_viewer_alone(app) {

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::harness::{App, Person, Room, on_both};
 
-use self::acts::{ACTS, How};
+use self::acts::ACTS;
 
 const BEGIN: &str = "<!-- permissions: begin -->";
 const END: &str = "<!-- permissions: end -->";
@@ -161,9 +161,9 @@ async fn table(app: &App) -> String {
             if cells.iter().all(|cell| cell == "–") {
                 continue;
             }
-            let name = match how {
-                How::Plainly => name.to_owned(),
-                how => format!("{name}, {}", how.words()),
+            let name = match how.words() {
+                None => name.to_owned(),
+                Some(how) => format!("{name}, {how}"),
             };
             writeln!(table, "| {name} | {} |", cells.join(" | ")).expect("a string");
         }

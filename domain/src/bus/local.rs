@@ -140,7 +140,7 @@ impl Local {
             UserNotice::Calls
             | UserNotice::Requests
             | UserNotice::States
-            | UserNotice::Starred(..) => {
+            | UserNotice::Message(..) => {
                 self.users.get(&id).inspect(|hub| hub.tell(notice));
             }
             UserNotice::Settings => {

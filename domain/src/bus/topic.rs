@@ -73,8 +73,17 @@ pub(crate) enum UserNotice {
     Requests,
     /// The user has made something of a conversation.
     States,
-    /// The user has given this message a star, or taken it back.
-    Starred(MessageId, bool),
+    /// The user has made something of this message.
+    Message(MessageId, MessageNotice),
+}
+
+/// What a user has made of a message.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum MessageNotice {
+    Starred,
+    Unstarred,
+    Hidden,
 }
 
 /// A message from another node, or from this one by way of Redis.

@@ -15,6 +15,7 @@ mod pages;
 pub mod pins;
 mod queue;
 mod statements;
+pub mod states;
 pub mod threads;
 
 use std::collections::HashMap;

@@ -84,7 +84,7 @@ pub async fn advances(
                         | UserNotice::Calls
                         | UserNotice::Requests
                         | UserNotice::States
-                        | UserNotice::Starred(..),
+                        | UserNotice::Message(..),
                     ) => {}
                     Err(RecvError::Closed) => return,
                 },

@@ -56,7 +56,7 @@ pub async fn changes(cx: &Cx) -> Result<impl Stream<Item = Arc<ChatRequest>> + S
                         | UserNotice::Settings
                         | UserNotice::Calls
                         | UserNotice::States
-                        | UserNotice::Starred(..),
+                        | UserNotice::Message(..),
                     ) => {}
                     Err(RecvError::Closed) => return,
                 }

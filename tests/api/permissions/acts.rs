@@ -93,13 +93,13 @@ pub(super) enum How {
 }
 
 impl How {
-    pub(super) fn words(self) -> String {
+    pub(super) fn words(self) -> Option<String> {
         match self {
-            Self::Plainly => String::new(),
-            Self::Archived => "archived".to_owned(),
-            Self::Demoted => "once an ADMIN".to_owned(),
-            Self::Set(setting, true) => format!("`{setting}`"),
-            Self::Set(setting, false) => format!("not `{setting}`"),
+            Self::Plainly => None,
+            Self::Archived => Some("archived".to_owned()),
+            Self::Demoted => Some("once an ADMIN".to_owned()),
+            Self::Set(setting, true) => Some(format!("`{setting}`")),
+            Self::Set(setting, false) => Some(format!("not `{setting}`")),
         }
     }
 }

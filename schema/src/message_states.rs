@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject, Subscription};
-use backchannel_domain::messages::{Message as Row, hiding};
+use backchannel_domain::messages::{Message as Row, hiding, states};
 use backchannel_domain::page::{End, Page};
 use backchannel_domain::stars::{self, StarPosition};
 use backchannel_domain::{ConversationId, MessageId};
@@ -18,7 +18,7 @@ use crate::scope::Scope;
 use crate::streaming;
 
 /// A page of the messages with a star of the viewer's.
-pub(crate) async fn page(
+pub(crate) async fn starred(
     scope: &Scope,
     of: Option<ID>,
     args: RawPageArgs,
@@ -87,10 +87,10 @@ struct HideMessagePayload {
 }
 
 #[derive(Default)]
-pub(crate) struct StarsMutation;
+pub(crate) struct MessageStatesMutation;
 
 #[Object]
-impl StarsMutation {
+impl MessageStatesMutation {
     /// Gives a message a star that nobody else sees, to find it again in `starredMessages`. CONFLICT for
     /// a deleted message, and for the 10,001st.
     async fn star_message(
@@ -138,31 +138,34 @@ impl StarsMutation {
     }
 }
 
-/// A star of the viewer's that was given or taken back.
+/// What the viewer has made of a message.
 #[derive(SimpleObject)]
-struct StarChange {
-    /// Of which message.
+struct MessageStateChange {
+    /// Of which.
     message_id: ID,
-    /// Whether it has one now.
-    is_starred: bool,
+    /// Whether it has a star of the viewer's now; null where it was hidden.
+    is_starred: Option<bool>,
+    /// Whether the viewer has hidden it.
+    is_hidden: bool,
 }
 
 #[derive(Default)]
-pub(crate) struct StarsSubscription;
+pub(crate) struct MessageStatesSubscription;
 
 #[Subscription]
-impl StarsSubscription {
-    /// Emits when the viewer gives a star or takes one back, on whichever device. A signal: one may be
-    /// lost; what counts is `starredMessages`.
-    async fn star_changed(
+impl MessageStatesSubscription {
+    /// Emits when the viewer gives a message a star, takes it back or hides a message, on whichever
+    /// device. A signal: one may be lost; what counts is what is read.
+    async fn message_state_changed(
         &self,
         ctx: &Context<'_>,
-    ) -> Result<impl Stream<Item = StarChange> + use<>> {
+    ) -> Result<impl Stream<Item = MessageStateChange> + use<>> {
         let cx = Scope::of(ctx).cx();
-        let changes = streaming::each(ctx, async { Ok(stars::changes(cx).await?) });
-        Ok(changes.await?.map(|change| StarChange {
+        let changes = streaming::each(ctx, async { Ok(states::changes(cx).await?) });
+        Ok(changes.await?.map(|change| MessageStateChange {
             message_id: change.message_id.global(),
             is_starred: change.is_starred,
+            is_hidden: change.is_hidden,
         }))
     }
 }
