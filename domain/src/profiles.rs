@@ -226,7 +226,7 @@ async fn next_change(mut following: FollowingUser) -> (UserId, FollowingUser) {
                 | UserNotice::Calls
                 | UserNotice::Requests
                 | UserNotice::States
-                | UserNotice::Message(..),
+                | UserNotice::Message(_),
             ) => {}
             // The node stops.
             Err(RecvError::Closed) => std::future::pending().await,

@@ -12,7 +12,7 @@ use sea_orm::{
 
 use crate::access::Membership;
 use crate::bots::Scope;
-use crate::bus::{MessageNotice, UserNotice};
+use crate::bus::UserNotice;
 use crate::cx::Tx;
 use crate::db::in_list;
 use crate::messages::{self, Message, hiding};
@@ -63,10 +63,7 @@ pub async fn star(cx: &Cx, id: MessageId) -> Result<Arc<Message>> {
             star::Entity::insert(row)
                 .exec_without_returning(&tx.db)
                 .await?;
-            tx.tell(
-                actor,
-                UserNotice::Message(message.id, MessageNotice::Starred),
-            );
+            tx.tell(actor, UserNotice::Message(message.id));
             Ok(Arc::new(message))
         })
     })
@@ -86,10 +83,7 @@ pub async fn unstar(cx: &Cx, id: MessageId) -> Result<Arc<Message>> {
             let (_, message) = messages::lock(tx, actor, id).await?;
             let gone = star::Entity::delete_by_id((actor, id)).exec(&tx.db).await?;
             if gone.rows_affected > 0 {
-                tx.tell(
-                    actor,
-                    UserNotice::Message(message.id, MessageNotice::Unstarred),
-                );
+                tx.tell(actor, UserNotice::Message(message.id));
             }
             Ok(Arc::new(message))
         })

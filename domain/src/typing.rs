@@ -109,7 +109,7 @@ pub async fn changes(
                         | UserNotice::Calls
                         | UserNotice::Requests
                         | UserNotice::States
-                        | UserNotice::Message(..),
+                        | UserNotice::Message(_),
                     ) => continue,
                     Err(RecvError::Closed) => return,
                 },

@@ -138,13 +138,13 @@ impl MessageStatesMutation {
     }
 }
 
-/// What the viewer has made of a message.
+/// What a message is to the viewer alone.
 #[derive(SimpleObject)]
-struct MessageStateChange {
-    /// Of which.
+struct MessageState {
+    /// Which message.
     message_id: ID,
-    /// Whether it has a star of the viewer's now; null where it was hidden.
-    is_starred: Option<bool>,
+    /// Whether it has a star of the viewer's.
+    is_starred: bool,
     /// Whether the viewer has hidden it.
     is_hidden: bool,
 }
@@ -159,10 +159,10 @@ impl MessageStatesSubscription {
     async fn message_state_changed(
         &self,
         ctx: &Context<'_>,
-    ) -> Result<impl Stream<Item = MessageStateChange> + use<>> {
+    ) -> Result<impl Stream<Item = MessageState> + use<>> {
         let cx = Scope::of(ctx).cx();
         let changes = streaming::each(ctx, async { Ok(states::changes(cx).await?) });
-        Ok(changes.await?.map(|change| MessageStateChange {
+        Ok(changes.await?.map(|change| MessageState {
             message_id: change.message_id.global(),
             is_starred: change.is_starred,
             is_hidden: change.is_hidden,

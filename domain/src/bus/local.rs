@@ -140,7 +140,7 @@ impl Local {
             UserNotice::Calls
             | UserNotice::Requests
             | UserNotice::States
-            | UserNotice::Message(..) => {
+            | UserNotice::Message(_) => {
                 self.users.get(&id).inspect(|hub| hub.tell(notice));
             }
             UserNotice::Settings => {

@@ -54,7 +54,7 @@ use self::topic::{ConversationNotice, Topic};
 
 pub(crate) use self::hub::Following;
 pub(crate) use self::receipts::{Advance, FollowingReceipts, Moved};
-pub(crate) use self::topic::{MessageNotice, UserNotice};
+pub(crate) use self::topic::UserNotice;
 pub(crate) use self::typing::{FollowingTyping, TypingNotice, Typist};
 pub(crate) use self::user::FollowingUser;
 pub(crate) use self::viewer::{FollowingViewer, ViewerNews};

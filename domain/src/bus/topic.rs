@@ -74,16 +74,7 @@ pub(crate) enum UserNotice {
     /// The user has made something of a conversation.
     States,
     /// The user has made something of this message.
-    Message(MessageId, MessageNotice),
-}
-
-/// What a user has made of a message.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum MessageNotice {
-    Starred,
-    Unstarred,
-    Hidden,
+    Message(MessageId),
 }
 
 /// A message from another node, or from this one by way of Redis.

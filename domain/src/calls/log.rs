@@ -183,7 +183,7 @@ pub async fn signals(cx: &Cx) -> Result<impl Stream<Item = Signal> + Send + use<
                         | UserNotice::Settings
                         | UserNotice::Requests
                         | UserNotice::States
-                        | UserNotice::Message(..),
+                        | UserNotice::Message(_),
                     ) => {}
                     Err(RecvError::Closed) => return,
                 }

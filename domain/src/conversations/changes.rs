@@ -54,7 +54,7 @@ pub async fn changes(cx: &Cx) -> Result<impl Stream<Item = Arc<State>> + Send + 
                     | UserNotice::Settings
                     | UserNotice::Calls
                     | UserNotice::Requests
-                    | UserNotice::Message(..),
+                    | UserNotice::Message(_),
                 ) => {}
                 Err(RecvError::Closed) => return,
             }

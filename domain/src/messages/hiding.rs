@@ -9,7 +9,7 @@ use sea_orm::sea_query::{Expr, ExprTrait as _, Query, SimpleExpr};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait as _, QueryFilter, QuerySelect, Set};
 
 use crate::bots::Scope;
-use crate::bus::{MessageNotice, UserNotice};
+use crate::bus::UserNotice;
 use crate::db::in_list;
 use crate::rates::{self, Action};
 use crate::{Cx, Error, Result};
@@ -54,10 +54,7 @@ pub async fn hide(cx: &Cx, id: MessageId) -> Result<Arc<Message>> {
             hidden_message::Entity::insert(row)
                 .exec_without_returning(&tx.db)
                 .await?;
-            tx.tell(
-                actor,
-                UserNotice::Message(message.id, MessageNotice::Hidden),
-            );
+            tx.tell(actor, UserNotice::Message(message.id));
             Ok(Arc::new(message))
         })
     })

@@ -84,7 +84,7 @@ pub async fn advances(
                         | UserNotice::Calls
                         | UserNotice::Requests
                         | UserNotice::States
-                        | UserNotice::Message(..),
+                        | UserNotice::Message(_),
                     ) => {}
                     Err(RecvError::Closed) => return,
                 },

@@ -56,7 +56,7 @@ pub async fn changes(cx: &Cx) -> Result<impl Stream<Item = Arc<ChatRequest>> + S
                         | UserNotice::Settings
                         | UserNotice::Calls
                         | UserNotice::States
-                        | UserNotice::Message(..),
+                        | UserNotice::Message(_),
                     ) => {}
                     Err(RecvError::Closed) => return,
                 }
