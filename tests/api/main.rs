@@ -47,6 +47,7 @@ mod reactions;
 mod receipts;
 mod reports;
 mod requests;
+mod retention;
 mod roles;
 mod rooms;
 mod scheduled;

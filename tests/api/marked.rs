@@ -50,12 +50,12 @@ impl Person {
         assert!(unpinned["unpinMessage"]["message"]["pinnedAt"].is_null());
     }
 
-    async fn stars(&self, message: &Sent) {
+    pub(crate) async fn stars(&self, message: &Sent) {
         let starred = self.asks(STAR, of(message)).await;
         assert_eq!(starred["starMessage"]["message"]["isStarred"], true);
     }
 
-    async fn hides(&self, message: &Sent) {
+    pub(crate) async fn hides(&self, message: &Sent) {
         let hidden = self.asks(HIDE, of(message)).await;
         assert_eq!(hidden["hideMessage"]["message"]["isHidden"], true);
     }

@@ -7,6 +7,7 @@ mod batch;
 pub mod content;
 pub mod details;
 mod editing;
+mod erasing;
 mod forwarding;
 pub mod hiding;
 mod new;
@@ -37,6 +38,7 @@ use self::batch::Outgoing;
 
 pub(crate) use self::editing::lock;
 pub use self::editing::{MessageEdit, delete, edit, pages_of_edits};
+pub(crate) use self::erasing::erase;
 pub use self::forwarding::forward;
 pub use self::new::{Kind as NewMessageKind, NewMessage, Parts};
 pub use self::pages::{MessagePage, MessagesRequest, Of, Sender, pages};
