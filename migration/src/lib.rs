@@ -29,6 +29,7 @@ mod m20261121_000019_governance;
 mod m20261121_000020_views;
 mod m20261121_000021_tallies;
 mod m20261121_000022_writing;
+mod m20261121_000024_claims;
 
 /// The whole history, oldest first.
 pub struct Migrator;
@@ -58,6 +59,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000020_views::Migration),
             Box::new(m20261121_000021_tallies::Migration),
             Box::new(m20261121_000022_writing::Migration),
+            Box::new(m20261121_000024_claims::Migration),
         ]
     }
 }

@@ -105,7 +105,7 @@ struct ScheduleMessageInput {
     client_message_id: Option<String>,
     /// What it is about besides, and so of which kind it is.
     content: Option<MessageContentInput>,
-    /// What stretches of the text are, at most 100.
+    /// What stretches of the text are, at most 100, with URLs of at most 8 KiB in all.
     entities: Option<Vec<TextEntityInput>>,
     /// The message that it answers, in the same conversation.
     reply_to_id: Option<ID>,
@@ -116,7 +116,7 @@ struct ScheduleMessageInput {
 /// The answer to `scheduleMessage`.
 #[derive(SimpleObject)]
 struct ScheduleMessagePayload {
-    /// What waits.
+    /// What waits; to a retry after it was sent, what that became, with `sendAt` saying when.
     scheduled_message: ScheduledMessage,
 }
 
@@ -129,7 +129,7 @@ struct EditScheduledMessageInput {
     send_at: Option<DateTime>,
     /// Another text: 1 to 4,000 characters, not blank, without NUL.
     text: Option<String>,
-    /// What stretches of that text are, at most 100; none if left out.
+    /// What stretches of that text are, at most 100, with URLs of at most 8 KiB in all; none if left out.
     entities: Option<Vec<TextEntityInput>>,
 }
 
@@ -186,7 +186,9 @@ pub(crate) struct ScheduledMutation;
 #[Object]
 impl ScheduledMutation {
     /// Sends a message later: once, at `sendAt` or a few seconds after, if the viewer may send it then. At most
-    /// 1,000 of a user wait. The same (sender, clientMessageId) again returns the first that waits.
+    /// 1,000 of a user wait. Where slow mode makes it wait, `sendAt` moves to when it is its turn. The same
+    /// (sender, clientMessageId) again returns the first, as what it became once it was sent; with other
+    /// content it is CONFLICT.
     async fn schedule_message(
         &self,
         ctx: &Context<'_>,
@@ -209,8 +211,8 @@ impl ScheduledMutation {
         })
     }
 
-    /// Changes a message that waits, or tries one again that could not be sent. CONFLICT while it is being
-    /// sent; NOT_FOUND once it was.
+    /// Changes a message that waits, or tries one again that could not be sent. What is answered will be sent
+    /// so; NOT_FOUND once it was sent.
     async fn edit_scheduled_message(
         &self,
         ctx: &Context<'_>,
@@ -230,8 +232,8 @@ impl ScheduledMutation {
         })
     }
 
-    /// Takes back a message that waits, or forgets one that could not be sent. CONFLICT while it is being
-    /// sent; NOT_FOUND once it was.
+    /// Takes back a message that waits, or forgets one that could not be sent. Once it is answered, it will not
+    /// be sent; NOT_FOUND once it was.
     async fn cancel_scheduled_message(
         &self,
         ctx: &Context<'_>,

@@ -48,6 +48,7 @@ mod receipts;
 mod reports;
 mod requests;
 mod retention;
+mod retries;
 mod roles;
 mod rooms;
 mod scheduled;
