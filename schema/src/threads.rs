@@ -107,7 +107,8 @@ impl Thread {
         Ok(int(standing.read_seq))
     }
 
-    /// Replies of others after that, and after the viewer joined. Depends on the viewer.
+    /// Replies of others after that, and after the viewer joined; deleted ones, and those that the viewer
+    /// hides, do not count. Depends on the viewer.
     #[graphql(directive = per_viewer::apply())]
     async fn unread_count(&self) -> Result<i32> {
         let standing = self.scope.loaders().thread_standing(self.root.id).await?;
@@ -189,7 +190,7 @@ impl ThreadReader {
 /// How far a thread was read.
 #[derive(InputObject)]
 struct MarkThreadReadInput {
-    /// The message whose thread it is.
+    /// The message whose thread it is, or any in that thread.
     message_id: ID,
     /// Every reply up to and including this position.
     seq: i32,
@@ -208,8 +209,9 @@ pub(crate) struct ThreadsMutation;
 #[Object]
 impl ThreadsMutation {
     /// Notes how far the viewer has read a thread. It only ever moves forward: a smaller seq is a no-op, a
-    /// seq past the conversation's lastSeq is BAD_USER_INPUT. It is apart from `markRead`, which is for the
-    /// conversation as a whole.
+    /// seq past the conversation's lastSeq is BAD_USER_INPUT. Of a reply it is the thread that the reply is in;
+    /// for a message without a thread it is a no-op. It is apart from `markRead`, which is for the conversation
+    /// as a whole.
     async fn mark_thread_read(
         &self,
         ctx: &Context<'_>,
