@@ -13,12 +13,11 @@ use sea_orm::{
 use crate::access::Membership;
 use crate::bots::Scope;
 use crate::bus::UserNotice;
-use crate::cx::Tx;
 use crate::db::in_list;
 use crate::messages::{self, Message, hiding};
 use crate::page::{End, Page, PageRequest};
 use crate::rates::{self, Action};
-use crate::{Cx, Error, Result};
+use crate::{Cx, Error, Result, users};
 
 pub use backchannel_entities::star::Model as Star;
 
@@ -36,6 +35,8 @@ pub async fn star(cx: &Cx, id: MessageId) -> Result<Arc<Message>> {
     rates::count(cx, Action::Send)?;
     cx.write_in(Scope::Messages, move |tx| {
         Box::pin(async move {
+            // Before the conversation: stars of one user are counted one after another.
+            users::lock(tx, actor).await?;
             let (_, message) = messages::lock(tx, actor, id).await?;
             let refused = |message| {
                 Err(Error::Conflict {
@@ -89,15 +90,6 @@ pub async fn unstar(cx: &Cx, id: MessageId) -> Result<Arc<Message>> {
         })
     })
     .await
-}
-
-/// Takes all stars from a message, which is about to be deleted.
-pub(crate) async fn clear(tx: &Tx, id: MessageId) -> Result<()> {
-    star::Entity::delete_many()
-        .filter(star::Column::MessageId.eq(id))
-        .exec(&tx.db)
-        .await?;
-    Ok(())
 }
 
 /// Those of the messages that have a star of the actor's.

@@ -31,6 +31,10 @@ pub struct Model {
     pub is_waiting: bool,
     /// Why it was not, if it was tried.
     pub failure: Option<String>,
+    /// Tells the claim of the node that is at it from all others.
+    pub claim: Option<Uuid>,
+    /// Tells a retry from another message under the same key; none without a key.
+    pub digest: Option<Vec<u8>>,
 }
 
 /// None is needed from this side.

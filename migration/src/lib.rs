@@ -30,6 +30,7 @@ mod m20261121_000020_views;
 mod m20261121_000021_tallies;
 mod m20261121_000022_writing;
 mod m20261121_000023_leaving;
+mod m20261121_000024_claims;
 
 /// The whole history, oldest first.
 pub struct Migrator;
@@ -60,6 +61,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000021_tallies::Migration),
             Box::new(m20261121_000022_writing::Migration),
             Box::new(m20261121_000023_leaving::Migration),
+            Box::new(m20261121_000024_claims::Migration),
         ]
     }
 }

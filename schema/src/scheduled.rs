@@ -106,7 +106,8 @@ struct ScheduleMessageInput {
     client_message_id: Option<String>,
     /// What it is about besides, and so of which kind it is.
     content: Option<MessageContentInput>,
-    /// What stretches of the text are: at most 100, which mention at most 50 users.
+    /// What stretches of the text are: at most 100, which mention at most 50 users, with URLs of at most
+    /// 8 KiB in all.
     entities: Option<Vec<TextEntityInput>>,
     /// The message that it answers, in the same conversation.
     reply_to_id: Option<ID>,
@@ -117,7 +118,7 @@ struct ScheduleMessageInput {
 /// The answer to `scheduleMessage`.
 #[derive(SimpleObject)]
 struct ScheduleMessagePayload {
-    /// What waits.
+    /// What waits; to a retry after it was sent, what that became, with `sendAt` saying when.
     scheduled_message: ScheduledMessage,
 }
 
@@ -130,7 +131,8 @@ struct EditScheduledMessageInput {
     send_at: Option<DateTime>,
     /// Another text: 1 to 4,000 characters, not blank, without NUL.
     text: Option<String>,
-    /// What stretches of that text are: at most 100, which mention at most 50 users; none if left out.
+    /// What stretches of that text are: at most 100, which mention at most 50 users, with URLs of at most
+    /// 8 KiB in all; none if left out.
     entities: Option<Vec<TextEntityInput>>,
 }
 
@@ -187,8 +189,9 @@ pub(crate) struct ScheduledMutation;
 #[Object]
 impl ScheduledMutation {
     /// Sends a message later: once, at `sendAt` or a few seconds after, if the viewer may send it then.
-    /// At most 1,000 of a user wait or could not be sent; one more is CONFLICT. The same (sender,
-    /// clientMessageId) again returns the first that waits.
+    /// At most 1,000 of a user wait or could not be sent; one more is CONFLICT. Where slow mode makes it
+    /// wait, `sendAt` moves to when it is its turn. The same (sender, clientMessageId) again returns the
+    /// first, as what it became once it was sent; with other content it is CONFLICT.
     async fn schedule_message(
         &self,
         ctx: &Context<'_>,
@@ -211,8 +214,8 @@ impl ScheduledMutation {
         })
     }
 
-    /// Changes a message that waits, or tries one again that could not be sent. CONFLICT while it is being
-    /// sent; NOT_FOUND once it was.
+    /// Changes a message that waits, or tries one again that could not be sent. What is answered will be sent
+    /// so; NOT_FOUND once it was sent.
     async fn edit_scheduled_message(
         &self,
         ctx: &Context<'_>,
@@ -232,8 +235,8 @@ impl ScheduledMutation {
         })
     }
 
-    /// Takes back a message that waits, or forgets one that could not be sent. CONFLICT while it is being
-    /// sent; NOT_FOUND once it was.
+    /// Takes back a message that waits, or forgets one that could not be sent. Once it is answered, it will not
+    /// be sent; NOT_FOUND once it was.
     async fn cancel_scheduled_message(
         &self,
         ctx: &Context<'_>,

@@ -190,7 +190,7 @@ impl ThreadReader {
 /// How far a thread was read.
 #[derive(InputObject)]
 struct MarkThreadReadInput {
-    /// The message whose thread it is.
+    /// The message whose thread it is, or any in that thread.
     message_id: ID,
     /// Every reply up to and including this position.
     seq: i32,
@@ -209,8 +209,9 @@ pub(crate) struct ThreadsMutation;
 #[Object]
 impl ThreadsMutation {
     /// Notes how far the viewer has read a thread. It only ever moves forward: a smaller seq is a no-op, a
-    /// seq past the conversation's lastSeq is BAD_USER_INPUT. It is apart from `markRead`, which is for the
-    /// conversation as a whole.
+    /// seq past the conversation's lastSeq is BAD_USER_INPUT. Of a reply it is the thread that the reply is in;
+    /// for a message without a thread it is a no-op. It is apart from `markRead`, which is for the conversation
+    /// as a whole.
     async fn mark_thread_read(
         &self,
         ctx: &Context<'_>,

@@ -163,4 +163,17 @@ on_both! {
         }
         assert!(least <= 6, "{least} statements");
     }
+
+    async fn what_the_viewer_hides_is_not_unread(app) {
+        let [ann, bob] = app.people(["Ann", "Bob"]).await;
+        let room = ann.makes_group("Room", &[&bob]).await;
+        let (one, two) = (bob.sends(&room, "one").await, bob.sends(&room, "two").await);
+        ann.hides(&one).await;
+        assert_eq!(ann.lists(json!({ "unread": true })).await, ["Room"]);
+        ann.hides(&two).await;
+        assert_eq!(ann.previews(&room).await["unreadCount"], 0);
+        assert_eq!(ann.counts_unread().await, 0);
+        assert_eq!(ann.lists(json!({ "unread": true })).await, Vec::<String>::new());
+        assert_eq!(ann.lists(json!({ "unread": false })).await, ["Room"]);
+    }
 }

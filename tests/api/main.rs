@@ -47,6 +47,8 @@ mod reactions;
 mod receipts;
 mod reports;
 mod requests;
+mod retention;
+mod retries;
 mod roles;
 mod rooms;
 mod scheduled;

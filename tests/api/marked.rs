@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::harness::people::{DELETE, EDIT, Sent, text};
@@ -50,12 +51,12 @@ impl Person {
         assert!(unpinned["unpinMessage"]["message"]["pinnedAt"].is_null());
     }
 
-    async fn stars(&self, message: &Sent) {
+    pub(crate) async fn stars(&self, message: &Sent) {
         let starred = self.asks(STAR, of(message)).await;
         assert_eq!(starred["starMessage"]["message"]["isStarred"], true);
     }
 
-    async fn hides(&self, message: &Sent) {
+    pub(crate) async fn hides(&self, message: &Sent) {
         let hidden = self.asks(HIDE, of(message)).await;
         assert_eq!(hidden["hideMessage"]["message"]["isHidden"], true);
     }
@@ -252,5 +253,28 @@ on_both! {
         let left = "SELECT (SELECT count(*) FROM polls) + (SELECT count(*) FROM poll_votes) + (SELECT count(*) FROM reactions)
             + (SELECT count(*) FROM stars) + (SELECT count(*) FROM hidden_messages) + (SELECT count(*) FROM erasures)";
         until("all is erased", || async { app.runs_sql(left).await == "0" }).await;
+    }
+
+    async fn stars_are_bounded_though_many_are_given_at_once(app) {
+        let ann = app.person("Ann").await;
+        let (room, other) = (ann.makes_group("Starry", &[]).await, ann.makes_group("Other", &[]).await);
+        ann.sends(&room, "star").await;
+        let id = if app.is_on_postgres() { "gen_random_uuid()" } else { "randomblob(16)" };
+        let messages = format!("INSERT INTO messages (id, conversation_id, seq, sender_id, text, created_at, stamp)
+            WITH RECURSIVE n(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM n WHERE n < 9999)
+            SELECT {id}, m.conversation_id, n.n, m.sender_id, m.text, m.created_at, m.stamp FROM messages m, n");
+        app.runs_sql(&messages).await;
+        let stars = "INSERT INTO stars (user_id, message_id, conversation_id, created_at)
+            SELECT sender_id, id, conversation_id, created_at FROM messages WHERE seq > 1";
+        app.runs_sql(stars).await;
+        // There is room for two more; each is in the way of no other.
+        let mut more = Vec::new();
+        for n in 0..6 {
+            more.push(ann.sends(&other, &n.to_string()).await);
+        }
+        let tries = join_all(more.iter().map(|message| ann.request(STAR, of(message)))).await;
+        let given = tries.iter().filter(|answer| answer.json()["errors"].is_null()).count();
+        assert_eq!(given, 2);
+        assert_eq!(app.runs_sql("SELECT count(*) FROM stars").await, "10000");
     }
 }

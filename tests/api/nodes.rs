@@ -3,6 +3,7 @@
 
 mod blocks;
 mod calls;
+mod claims;
 mod endings;
 mod governance;
 mod outage;

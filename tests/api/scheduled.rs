@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::harness::people::{Room, text};
@@ -179,5 +180,101 @@ on_both! {
         let page = ann.asks(LIST, variables).await["viewer"]["scheduledMessages"].take();
         assert_eq!((&page["nodes"][0]["text"], &page["pageInfo"]["hasNextPage"]), (&json!("3"), &json!(false)));
         assert_eq!(ann.scheduled().await.len(), 6);
+    }
+
+    async fn a_retry_of_scheduling_is_answered_with_the_first_whatever_became_of_it(app) {
+        let [ann, bob] = &app.people(["Ann", "Bob"]).await;
+        let room = ann.makes_group("Later", &[bob]).await;
+        let (soon, late) = (in_seconds(app, 60).await, in_seconds(app, 600).await);
+        let once = json!({ "text": "once", "clientMessageId": "once" });
+        let input = |at: &str, what: &str, key: &str| json!({ "input": {
+            "conversationId": room.id, "sendAt": at, "text": what, "clientMessageId": key,
+        } });
+        // Of many at once there is one.
+        let all = join_all((0..8).map(|_| bob.schedules(&room, &soon, once.clone()))).await;
+        let id = &all[0];
+        assert!(all.iter().all(|other| other == id), "{all:?}");
+        let change = json!({ "scheduledMessageId": id, "text": "otherwise" });
+        bob.asks(EDIT, json!({ "input": change })).await;
+        assert_eq!(bob.schedules(&room, &soon, once.clone()).await, *id);
+        assert_eq!(bob.is_refused(SCHEDULE, input(&soon, "otherwise", "once")).await, "CONFLICT");
+        // Another one is sent before its first time comes.
+        let early = json!({ "text": "early", "clientMessageId": "early" });
+        let sooner = bob.schedules(&room, &late, early.clone()).await;
+        let change = json!({ "scheduledMessageId": sooner, "sendAt": soon });
+        bob.asks(EDIT, json!({ "input": change })).await;
+        app.advance(Duration::from_secs(61));
+        until("both are sent", || async { bob.scheduled().await.is_empty() }).await;
+        let made = bob.asks(SCHEDULE, input(&late, "early", "early")).await;
+        assert_eq!(made["scheduleMessage"]["scheduledMessage"]["id"], *sooner);
+        // When the first time is over, and nobody but admins sends.
+        ann.sets(&room, json!({ "onlyAdminsSend": true })).await;
+        assert_eq!(bob.schedules(&room, &soon, once.clone()).await, *id);
+        assert_eq!(bob.is_refused(SCHEDULE, input(&late, "other", "early")).await, "CONFLICT");
+        assert_eq!(bob.is_refused(SCHEDULE, input(&late, "new", "new")).await, "FORBIDDEN");
+        assert_eq!(bob.scheduled().await, Vec::<Value>::new());
+        assert_eq!(bob.last_seq(&room).await, 3);
+        ann.removes(&room, bob).await;
+        assert_eq!(bob.is_refused(SCHEDULE, input(&soon, "once", "once")).await, "NOT_FOUND");
+    }
+
+    async fn what_slow_mode_holds_back_is_sent_in_turn(app) {
+        let [ann, bob, cleo] = &app.people(["Ann", "Bob", "Cleo"]).await;
+        let room = ann.makes_group("Slow", &[bob, cleo]).await;
+        ann.sets(&room, json!({ "slowModeSeconds": 30 })).await;
+        let at = in_seconds(app, 60).await;
+        for n in 0..3 {
+            bob.schedules(&room, &at, json!({ "text": format!("{n}") })).await;
+        }
+        cleo.schedules(&room, &at, json!({ "text": "and I" })).await;
+        let mut live = ann.follows(&room, Some(1)).await;
+        app.advance(Duration::from_secs(61));
+        let mut said: Vec<_> = live.take(2).await.iter().map(|event| text(&event["message"]["text"])).collect();
+        said.sort();
+        assert_eq!(said, ["0", "and I"]);
+        // The others have another time, and are not tried before.
+        until("they are put off", || async {
+            let waiting = bob.scheduled().await;
+            waiting.len() == 2 && waiting.iter().all(|one| text(&one["sendAt"]) > at)
+        })
+        .await;
+        for next in ["1", "2"] {
+            app.advance(Duration::from_secs(31));
+            assert_eq!(live.next().await["message"]["text"], next);
+        }
+        until("none waits", || async { bob.scheduled().await.is_empty() }).await;
+    }
+
+    async fn a_deleted_conversation_keeps_nothing_that_was_to_be_sent_there(app) {
+        let [ann, bob] = &app.people(["Ann", "Bob"]).await;
+        let room = ann.makes_group("Gone", &[bob]).await;
+        let other = ann.makes_group("Lasting", &[bob]).await;
+        let at = in_seconds(app, 3_600).await;
+        for person in [ann, bob] {
+            person.schedules(&room, &at, json!({ "text": "secret", "content": { "image": { "url": "https://files.example.com/1" } } })).await;
+        }
+        ann.schedules(&other, &at, json!({ "text": "kept" })).await;
+        ann.deletes_conversation(&room).await;
+        app.advance(Duration::from_secs(61));
+        let count = "SELECT count(*) FROM scheduled_messages";
+        until("it is cleared away", || async { app.runs_sql(count).await == "1" }).await;
+        assert_eq!(bob.scheduled().await, Vec::<Value>::new());
+        assert_eq!(ann.scheduled().await[0]["text"], "kept");
+    }
+
+    async fn no_more_wait_than_there_is_room_for_though_many_come_at_once(app) {
+        let ann = app.person("Ann").await;
+        let room = ann.makes_group("Full", &[]).await;
+        let at = in_seconds(app, 3_600).await;
+        ann.schedules(&room, &at, json!({ "text": "first" })).await;
+        let id = if app.is_on_postgres() { "gen_random_uuid()" } else { "randomblob(16)" };
+        let fill = format!("INSERT INTO scheduled_messages (id, sender_id, conversation_id, text, send_at, created_at)
+            WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 997)
+            SELECT {id}, s.sender_id, s.conversation_id, s.text, s.send_at, s.created_at FROM scheduled_messages s, n");
+        app.runs_sql(&fill).await;
+        let input = json!({ "input": { "conversationId": room.id, "sendAt": at, "text": "more" } });
+        let tries = join_all((0..6).map(|_| ann.request(SCHEDULE, input.clone()))).await;
+        let made = tries.iter().filter(|answer| answer.json()["errors"].is_null()).count();
+        assert_eq!(made, 2);
     }
 }

@@ -184,6 +184,11 @@ on_both! {
         ] {
             assert_eq!(blamed(ann, &room, json!({ "text": say, "entities": [bad] })).await, "entities", "{bad}");
         }
+        // Of URLs there may be four of the longest.
+        let long = format!("https://example.com/{}", "a".repeat(2_048 - 20));
+        let links = |count| vec![json!({ "kind": "LINK", "offset": 0, "length": 1, "url": long }); count];
+        ann.writes(&room, json!({ "text": say, "entities": links(4) })).await;
+        assert_eq!(blamed(ann, &room, json!({ "text": say, "entities": links(5) })).await, "entities");
         let many = vec![entity("BOLD", 0, 1); 101];
         assert_eq!(blamed(ann, &room, json!({ "text": say, "entities": many })).await, "entities");
     }

@@ -97,7 +97,7 @@ async fn close(tx: &Tx, conversation: &Conversation) -> Result<()> {
         .exec(&tx.db)
         .await?;
     pace::forget(tx, id).await?;
-    retention::set(tx, id, None).await?;
+    retention::forget(tx, id).await?;
     let row = erasure::ActiveModel {
         conversation_id: Set(id),
         erased_seq: Set(0),

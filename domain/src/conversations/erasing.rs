@@ -1,5 +1,5 @@
-//! Erasing what was in deleted conversations, some at a time, by one node each. Messages stay as
-//! tombstones: whoever was away still comes past them, to the deletion.
+//! Erasing what was in deleted conversations, and what waits to be sent there, some at a time, by one node
+//! each. Messages stay as tombstones: whoever was away still comes past them, to the deletion.
 
 use backchannel_entities::{
     ConversationId, conversation, conversation_state, erasure, hidden_message, mention, message,
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::cx::Tx;
 use crate::upkeep::{self, Found};
-use crate::{Cx, Domain, Result};
+use crate::{Cx, Domain, Result, scheduled};
 
 /// Positions erased by one transaction.
 const ERASED: i64 = 500;
@@ -53,6 +53,9 @@ async fn erase_stretch(tx: &Tx) -> Result<Found> {
         return Ok(Found::TheLast);
     };
     let id = erasure.conversation_id;
+    if scheduled::clear(tx, id).await? == Found::Enough {
+        return Ok(Found::Enough);
+    }
     let last_seq: Option<i64> = conversation::Entity::find_by_id(id)
         .select_only()
         .column(conversation::Column::LastSeq)

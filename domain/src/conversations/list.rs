@@ -11,6 +11,7 @@ use sea_orm::{
 };
 
 use crate::db::in_list;
+use crate::messages::hiding;
 use crate::page::{End, Page, PageRequest};
 use crate::rates::{self, Action};
 use crate::{Cx, Result, directory, limits};
@@ -97,7 +98,7 @@ impl ConversationFilter {
         if let Some(unread) = self.which.unread {
             let mark = Expr::col((conversation_state::Entity, IsMarkedUnread));
             let is_marked: SimpleExpr = Func::coalesce([mark, Expr::value(false)]).into();
-            select = select.filter(is(is_marked.or(Expr::cust(IS_UNREAD)), unread));
+            select = select.filter(is(is_marked.or(Expr::cust(is_unread())), unread));
         }
         if let Some(muted) = self.which.muted {
             let until = Expr::col((conversation_state::Entity, MutedUntil));
@@ -119,11 +120,16 @@ impl ConversationFilter {
     }
 }
 
-/// Whether the member has messages of others to read. Looked up by itself, for each row of
-/// `members`: that is what OFFSET 0 says.
-const IS_UNREAD: &str = r#"EXISTS (SELECT 1 FROM "messages" x
+/// Whether the member has messages of others to read, those that the member hides left out. Looked up by
+/// itself, for each row of `members`: that is what OFFSET 0 says.
+fn is_unread() -> String {
+    let is_shown = hiding::is_shown_sql("x", r#""members"."user_id""#);
+    format!(
+        r#"EXISTS (SELECT 1 FROM "messages" x
 WHERE x."conversation_id" = "members"."conversation_id" AND x."seq" > "members"."read_seq"
-AND x."deleted_at" IS NULL AND x."sender_id" <> "members"."user_id" LIMIT 1 OFFSET 0)"#;
+AND x."deleted_at" IS NULL AND x."sender_id" <> "members"."user_id" AND {is_shown} LIMIT 1 OFFSET 0)"#
+    )
+}
 
 /// By themselves, whatever they stand in: that is what OFFSET 0 says.
 fn by_itself(mut select: SelectStatement) -> SelectStatement {

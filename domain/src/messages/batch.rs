@@ -16,27 +16,22 @@ use std::time::Duration;
 use backchannel_entities::mention::EVERYONE;
 use backchannel_entities::{ConversationId, MessageId, Timestamp, UserId};
 use sea_orm::QueryResult;
-use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::access;
 use crate::clock::new_id;
 use crate::cx::{Handles, Tx};
 use crate::event::{Event, EventKind};
 use crate::users::User;
-use crate::{Error, Result, limits};
+use crate::{Error, Result, limits, scheduled};
 
 use super::pace::Guards;
 use super::statements::{Found, Held, Place, Texts, find, find_by_id, lock, write};
-use super::{Message, MessageKind, NewMessage, details};
+use super::{Awaited, KEY_TAKEN, Message, MessageKind, NewMessage, details};
 
 /// How long after the first try another one is begun.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
-
-const KEY_TAKEN: Error = Error::Conflict {
-    field: Some("clientMessageId"),
-    message: "this clientMessageId was used for another message",
-};
 
 /// A message on its way.
 pub(super) struct Outgoing {
@@ -45,17 +40,44 @@ pub(super) struct Outgoing {
     pub(super) new: NewMessage,
     /// Tells a retry from another message under the same key; none without a key.
     pub(super) digest: Option<Vec<u8>>,
+    /// By which claim of a scheduled message it is sent, if it is one.
+    claim: Option<Uuid>,
 }
 
 impl Outgoing {
     pub(super) fn new(sender: Arc<User>, new: NewMessage) -> Self {
-        let digest = digest(&new);
+        let digest = new.digest();
         Self {
             id: MessageId(new_id()),
             sender,
             new,
             digest,
+            claim: None,
         }
+    }
+
+    /// One that has waited.
+    pub(super) fn awaited(sender: Arc<User>, awaited: Awaited) -> Self {
+        let Awaited {
+            id,
+            claim,
+            digest,
+            new,
+        } = awaited;
+        // Of what it was before it was edited, if it was: a retry says that.
+        let digest = digest.or_else(|| new.digest());
+        Self {
+            id,
+            sender,
+            new,
+            digest,
+            claim: Some(claim),
+        }
+    }
+
+    /// Whether one statement can send it.
+    fn is_plain(&self) -> bool {
+        self.new.more.is_none() && self.claim.is_none()
     }
 
     pub(super) fn key(&self) -> Option<&str> {
@@ -103,29 +125,6 @@ impl Outgoing {
     }
 }
 
-/// Salted with the key, so that equal texts do not show as equal rows.
-fn digest(new: &NewMessage) -> Option<Vec<u8>> {
-    let key = new.client_message_id.as_ref()?;
-    let mut digest = Sha256::new();
-    digest.update(new.conversation_id.0.as_bytes());
-    // Lengths keep the fields apart.
-    digest.update(u64::try_from(key.len()).unwrap_or(u64::MAX).to_be_bytes());
-    digest.update(key.as_bytes());
-    match &new.more {
-        None => digest.update(new.text.as_bytes()),
-        Some(more) => {
-            let identity = more.identity();
-            let length = u64::try_from(identity.len()).unwrap_or(u64::MAX);
-            digest.update(length.to_be_bytes());
-            digest.update(identity);
-            if more.source_id.is_none() {
-                digest.update(new.text.as_bytes());
-            }
-        }
-    }
-    Some(digest.finalize().to_vec())
-}
-
 /// What became of a send.
 #[derive(Debug)]
 pub(super) enum Outcome {
@@ -138,7 +137,7 @@ pub(super) enum Outcome {
 /// Sends messages; the outcomes are in their order.
 pub(super) async fn settle(handles: &Handles, sends: &[Outgoing]) -> Vec<Outcome> {
     let until = Instant::now() + TRY_AGAIN;
-    let plain = sends.iter().filter(|send| send.new.more.is_none());
+    let plain = sends.iter().filter(|send| send.is_plain());
     let plain: Vec<&Outgoing> = plain.collect();
     let (mut sent, tried) = match &handles.sends.texts {
         Some(texts) if !plain.is_empty() => match in_one_statement(handles, texts, &plain).await {
@@ -284,6 +283,12 @@ async fn append(
     ids.dedup();
     let locked = lock(tx, handles.sends.texts.as_ref(), ids, held).await?;
     let found = find(tx, sends).await?;
+    let claims = sends
+        .iter()
+        .filter(|send| locked.contains(&send.new.conversation_id))
+        .filter_map(|send| Some((send.id, send.claim?)));
+    let claims: Vec<_> = claims.collect();
+    let claimed = scheduled::hold(tx, &claims).await?;
     let is_guarded = |found: &Option<Found>| found.as_ref().is_some_and(|found| found.is_guarded);
     let guarded = sends.iter().zip(&found);
     let guarded: Vec<_> = guarded
@@ -293,6 +298,7 @@ async fn append(
     let mut batch = Batch {
         sends,
         locked,
+        claimed,
         guards: Guards::find(tx, &guarded).await?,
         now: tx.now(),
         places: HashMap::new(),
@@ -314,9 +320,20 @@ async fn append(
         places,
         new,
         guards,
+        claimed,
         ..
     } = batch;
     guards.write(tx).await?;
+    let is_sent = |send: &&Outgoing, verdict: &Result<Verdict>| {
+        let is_there = matches!(verdict, Ok(Verdict::New(_) | Verdict::Known(_)));
+        is_there && claimed.contains(&send.id)
+    };
+    let awaited = sends.iter().zip(&verdicts);
+    let awaited = awaited.filter(|(send, verdict)| is_sent(send, verdict));
+    let awaited: Vec<MessageId> = awaited.map(|(send, _)| send.id).collect();
+    if !awaited.is_empty() {
+        scheduled::forget(tx, &awaited).await?;
+    }
     let messages = if new.is_empty() {
         Vec::new()
     } else {
@@ -328,7 +345,8 @@ async fn append(
         Ok(Verdict::PassedOver) => Outcome::PassedOver,
         Err(refusal) => Outcome::Answer(Err(refusal)),
     });
-    Ok((outcomes.collect(), !messages.is_empty()))
+    let has_changed = !messages.is_empty() || !awaited.is_empty();
+    Ok((outcomes.collect(), has_changed))
 }
 
 async fn insert(
@@ -361,6 +379,8 @@ async fn insert(
 struct Batch<'s> {
     sends: &'s [&'s Outgoing],
     locked: HashSet<ConversationId>,
+    /// Scheduled messages that are still for this node to send.
+    claimed: HashSet<MessageId>,
     guards: Guards,
     now: Timestamp,
     /// Where each conversation has come to by that.
@@ -389,16 +409,10 @@ impl<'s> Batch<'s> {
         if !self.locked.contains(&id) {
             return Ok(Verdict::PassedOver);
         }
-        if found.is_blocked {
-            return Err(access::CLOSED);
+        if send.claim.is_some() && !self.claimed.contains(&send.id) {
+            return Err(scheduled::UNKNOWN);
         }
-        access::may_send(found.kind, found.role)?;
-        if send.new.mentioned().contains(&EVERYONE) {
-            access::may_mention_everyone(found.kind, found.role)?;
-        }
-        if found.is_guarded {
-            self.guards.admit(id, found.role)?;
-        }
+        // Before anything that may have changed since: a retry is answered with what was sent.
         if let Some(first) = found.first {
             let digest = first.digest.clone();
             return send.or_conflict(digest.as_ref(), Verdict::Known(Arc::new(first)));
@@ -409,6 +423,16 @@ impl<'s> Batch<'s> {
         if let Some((first, message)) = known {
             let digest = self.sends[*first].digest.as_ref();
             return send.or_conflict(digest, Verdict::New(*message));
+        }
+        if found.is_blocked {
+            return Err(access::CLOSED);
+        }
+        access::may_send(found.kind, found.role)?;
+        if send.new.mentioned().contains(&EVERYONE) {
+            access::may_mention_everyone(found.kind, found.role)?;
+        }
+        if found.is_guarded {
+            self.guards.admit(id, found.role)?;
         }
         send.new.is_in_time(self.now)?;
         let place = self.places.entry(id).or_insert(found.place);

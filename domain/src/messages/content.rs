@@ -14,6 +14,8 @@ pub use backchannel_entities::message_detail::{
 
 /// Most entities of a text.
 const ENTITIES: usize = 100;
+/// Longest URLs of entities in all, in bytes.
+const URLS_BYTES: usize = 8_192;
 /// Most users mentioned in a text.
 const MENTIONS: usize = 50;
 /// Most pixels in a row.
@@ -153,6 +155,7 @@ pub(super) fn checked_entities(
         return refused(format!("must be at most {ENTITIES}"));
     }
     let boundaries = boundaries(text);
+    let mut urls = 0;
     for entity in &mut entities {
         let end = entity.offset.checked_add(entity.length);
         let is_within = entity.length > 0
@@ -172,10 +175,16 @@ pub(super) fn checked_entities(
         }
         if let Some(url) = &mut entity.url {
             *url = limits::web_url("entities", url)?;
+            urls += url.len();
         }
         if let Some(language) = &entity.language {
             limits::client_name("entities", language)?;
         }
+    }
+    if urls > URLS_BYTES {
+        return refused(format!(
+            "must have URLs of at most {URLS_BYTES} bytes in all"
+        ));
     }
     entities.sort_by_key(|entity| (entity.offset, -entity.length));
     if mentioned(&entities).len() > MENTIONS {

@@ -4,21 +4,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use backchannel_entities::message_detail::Reactions;
-use backchannel_entities::{MessageId, UserId, mention, message, message_detail, message_edit};
-use sea_orm::sea_query::{Expr, ExprTrait as _};
+use backchannel_entities::{MessageId, UserId, mention, message, message_detail};
+use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, IntoActiveModel as _,
-    JoinType, QueryFilter, QueryOrder, QuerySelect, Set, Statement,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, Set,
+    Statement,
 };
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::cx::Tx;
 use crate::db::asked;
-use crate::{Cx, Error, Result, access, polls, reactions, stars};
+use crate::{Cx, Error, Result, access, polls};
 
 use super::content::{self, TextEntity};
-use super::{Content, Message, MessageDetail, MessageKind, NewMessage};
+use super::{Content, Message, MessageDetail, NewMessage};
 
 /// The details of messages that the actor sees, by the messages' ids; others, and those that have
 /// none, are left out.
@@ -114,7 +114,7 @@ pub(super) async fn insert(tx: &Tx, sent: &[(Arc<Message>, &NewMessage)]) -> Res
 }
 
 /// An id in JSON: Postgres reads it as it is, SQLite as the hexadecimal digits of its bytes.
-fn key(id: Uuid) -> String {
+pub(super) fn key(id: Uuid) -> String {
     id.simple().to_string()
 }
 
@@ -126,7 +126,7 @@ fn mentioned_by(message: &Message, content: &Content) -> Vec<UserId> {
 }
 
 /// Runs a statement that reads `rows` as JSON.
-async fn execute(
+pub(super) async fn execute(
     tx: &Tx,
     postgres: &str,
     sqlite: &str,
@@ -194,67 +194,6 @@ async fn forget_mentions(tx: &Tx, message: &Message) -> Result<()> {
     mention::Entity::delete_many()
         .filter(mention::Column::ConversationId.eq(message.conversation_id))
         .filter(mention::Column::Seq.eq(message.seq))
-        .exec(&tx.db)
-        .await?;
-    Ok(())
-}
-
-/// Erases what a deleted message had besides its text, but for what others have said to it.
-pub(crate) async fn erase(tx: &Tx, message: &Message) -> Result<()> {
-    stars::clear(tx, message.id).await?;
-    message_edit::Entity::delete_many()
-        .filter(message_edit::Column::MessageId.eq(message.id))
-        .exec(&tx.db)
-        .await?;
-    if !message.has_details {
-        return Ok(());
-    }
-    forget_mentions(tx, message).await?;
-    reactions::clear(tx, message.id).await?;
-    if message.kind == MessageKind::Poll {
-        polls::clear(tx, message.id).await?;
-    }
-    let Some(known) = message_detail::Entity::find_by_id(message.id)
-        .one(&tx.db)
-        .await?
-    else {
-        return Ok(());
-    };
-    let root_id = known.root_id;
-    let mut row = known.into_active_model();
-    row.content = Set(Content::default());
-    row.reactions = Set(Reactions::default());
-    row.pinned_at = Set(None);
-    row.pinned_by = Set(None);
-    row.update(&tx.db).await?;
-    match root_id {
-        Some(root_id) => take_reply(tx, root_id).await,
-        None => Ok(()),
-    }
-}
-
-/// Takes a reply that was deleted from its thread's count.
-async fn take_reply(tx: &Tx, root_id: MessageId) -> Result<()> {
-    use message_detail::Column::{LastReplyAt, LastReplyId, MessageId, ReplyCount};
-    let last = message::Entity::find()
-        .join(
-            JoinType::InnerJoin,
-            message::Entity::belongs_to(message_detail::Entity)
-                .from(message::Column::Id)
-                .to(MessageId)
-                .into(),
-        )
-        .filter(message_detail::Column::RootId.eq(root_id))
-        .filter(message::Column::DeletedAt.is_null())
-        .order_by_desc(message_detail::Column::Seq)
-        .one(&tx.db)
-        .await?;
-    let (last_id, last_at) = last.map(|last| (last.id, last.created_at)).unzip();
-    message_detail::Entity::update_many()
-        .col_expr(ReplyCount, Expr::col(ReplyCount).sub(1))
-        .col_expr(LastReplyId, Expr::value(last_id))
-        .col_expr(LastReplyAt, Expr::value(last_at))
-        .filter(MessageId.eq(root_id))
         .exec(&tx.db)
         .await?;
     Ok(())

@@ -22,7 +22,7 @@ use crate::users::User;
 use crate::{Cx, Error, Result, limits};
 
 use super::content::{self, TextEntity};
-use super::{Content, Message, MessageKind, details};
+use super::{Content, Message, MessageKind, details, erase};
 
 pub use backchannel_entities::message_edit::Model as MessageEdit;
 
@@ -35,7 +35,7 @@ const EDITS_KEPT: u64 = 50;
 /// # Errors
 /// [`Error::NotFound`] when the message does not exist for the actor; [`Error::Forbidden`]
 /// to anyone but the sender, when the time for it is over, and where one of two blocks the other;
-/// [`Error::Conflict`] for a deleted message, and for a poll;
+/// [`Error::Conflict`] for a deleted message, a poll, and one that was forwarded;
 /// [`Error::BadInput`] for a text that is not acceptable; [`Error::RateLimited`] when the actor has sent
 /// or edited too many.
 pub async fn edit(
@@ -52,11 +52,11 @@ pub async fn edit(
         Box::pin(async move {
             let (membership, message) = lock(tx, actor.id, id).await?;
             membership.may_edit(message.sender_id, times(tx, &message))?;
-            can_be_edited(&message)?;
+            let before = details::find(tx, &message).await?.unwrap_or_default();
+            can_be_edited(&message, &before)?;
             if content::mentioned(&entities).contains(&EVERYONE) {
                 membership.may_mention_everyone()?;
             }
-            let before = details::find(tx, &message).await?.unwrap_or_default();
             if message.text.as_deref() == Some(&text) && before.entities == entities {
                 return Ok(Arc::new(message));
             }
@@ -102,7 +102,7 @@ fn times(tx: &Tx, message: &Message) -> Times {
     }
 }
 
-fn can_be_edited(message: &Message) -> Result<()> {
+fn can_be_edited(message: &Message, content: &Content) -> Result<()> {
     let refused = |message| {
         Err(Error::Conflict {
             field: None,
@@ -114,6 +114,9 @@ fn can_be_edited(message: &Message) -> Result<()> {
     }
     if message.kind == MessageKind::Poll {
         return refused("a poll cannot be edited: some may have answered it");
+    }
+    if content.forwarded.is_some() {
+        return refused("a forwarded message cannot be edited: it says who said that");
     }
     Ok(())
 }
@@ -152,10 +155,10 @@ async fn change(
 ) -> Result<Arc<Message>> {
     let conversation = tx.allocate(message.conversation_id, 1).await?;
     let now = conversation.last_active_at;
-    let mut row = message.clone().into_active_model();
-    let kind = match change {
+    let (message, kind): (Message, fn(_) -> _) = match change {
         Change::Edit(edit) => {
             let (text, before, entities) = *edit;
+            let mut row = message.clone().into_active_model();
             keep_edit(tx, &message, before.clone(), conversation.last_seq).await?;
             if before.entities != entities {
                 details::set_entities(tx, &message, entities).await?;
@@ -163,16 +166,20 @@ async fn change(
             }
             row.text = Set(Some(text));
             row.edited_at = Set(Some(now));
-            EventKind::MessageEdited
+            (row.update(&tx.db).await?, EventKind::MessageEdited)
         }
         Change::Delete => {
-            details::erase(tx, &message).await?;
-            row.text = Set(None);
-            row.deleted_at = Set(Some(now));
-            EventKind::MessageDeleted
+            let erased = std::slice::from_ref(&message);
+            erase(tx, conversation.id, erased, now).await?;
+            let tombstone = Message {
+                text: None,
+                deleted_at: Some(now),
+                ..message
+            };
+            (tombstone, EventKind::MessageDeleted)
         }
     };
-    let message = Arc::new(row.update(&tx.db).await?);
+    let message = Arc::new(message);
     let event = Event {
         conversation_id: conversation.id,
         seq: conversation.last_seq,

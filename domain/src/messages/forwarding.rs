@@ -11,12 +11,13 @@ use crate::{Cx, Error, Result};
 
 use super::batch::Outgoing;
 use super::content::{EntityKind, Forwarded};
+use super::keys::find_sent;
 use super::queue::SendQueue;
 use super::{Content, Message, NewMessage, details, find_many};
 
 /// Sends a message made of one that the actor sees, which says who sent that and when. Whom it
 /// mentioned, it only names; what it answered stays behind. The same key of the same sender again
-/// answers the first message, though the other was edited meanwhile.
+/// answers the first message, whatever became of the other meanwhile.
 ///
 /// # Errors
 /// [`Error::NotFound`] when the message or the conversation does not exist for the actor;
@@ -35,6 +36,11 @@ pub async fn forward(
     let client_message_id = client_message_id
         .map(|id| limits::client_message_id("clientMessageId", id))
         .transpose()?;
+    let new = NewMessage::forwarding(conversation_id, id, client_message_id);
+    // Before the source, which may have been deleted since, or be out of sight.
+    if let Some(first) = find_sent(cx, &new).await? {
+        return Ok(first);
+    }
     let found = find_many(cx, &[id]).await?;
     let source = found.get(&id).ok_or(Error::NotFound("message"))?;
     if source.deleted_at.is_some() {
@@ -68,6 +74,6 @@ pub async fn forward(
             hops: 1,
         },
     });
-    let new = NewMessage::forwarding(conversation_id, source, content, client_message_id)?;
+    let new = new.made_of(source, content)?;
     SendQueue::send(cx.domain(), Outgoing::new(sender, new)).await
 }

@@ -90,10 +90,11 @@ pub(crate) fn is_shown(user_id: UserId, message_id: SimpleExpr) -> SimpleExpr {
     Expr::exists(hidden).not()
 }
 
-/// The same in words, of a row of `messages` and a user that are expressions too.
+/// The same in words, of a row of `messages` and a user that are expressions too. It is looked up by
+/// itself, whatever it stands in: that is what OFFSET 0 says.
 pub(crate) fn is_shown_sql(message: &str, user_id: &str) -> String {
     format!(
         r#"NOT EXISTS (SELECT 1 FROM "hidden_messages" h WHERE h."user_id" = {user_id}
-  AND h."conversation_id" = {message}."conversation_id" AND h."seq" = {message}."seq")"#
+  AND h."conversation_id" = {message}."conversation_id" AND h."seq" = {message}."seq" LIMIT 1 OFFSET 0)"#
     )
 }

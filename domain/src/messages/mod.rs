@@ -7,8 +7,10 @@ mod batch;
 pub mod content;
 pub mod details;
 mod editing;
+mod erasing;
 mod forwarding;
 pub mod hiding;
+mod keys;
 mod new;
 pub(crate) mod pace;
 mod pages;
@@ -23,6 +25,7 @@ use std::sync::Arc;
 
 use backchannel_entities::{ConversationId, MessageId, message};
 use sea_orm::{ActiveModelTrait as _, ConnectionTrait as _, EntityTrait, Statement};
+use uuid::Uuid;
 
 use crate::bots::Scope;
 use crate::clock::new_id;
@@ -32,13 +35,15 @@ use crate::db::asked;
 use crate::event::{Event, EventKind};
 use crate::rates::{self, Action};
 use crate::users::User;
-use crate::{Cx, Result, access};
+use crate::{Cx, Error, Result, access};
 
 use self::batch::Outgoing;
 
 pub(crate) use self::editing::lock;
 pub use self::editing::{MessageEdit, delete, edit, pages_of_edits};
+pub(crate) use self::erasing::erase;
 pub use self::forwarding::forward;
+pub(crate) use self::keys::{KEY_TAKEN, find_by_key};
 pub use self::new::{Kind as NewMessageKind, NewMessage, Parts};
 pub use self::pages::{MessagePage, MessagesRequest, Of, Sender, pages};
 pub(crate) use self::queue::SendQueue;
@@ -59,22 +64,30 @@ pub async fn send(cx: &Cx, mut new: NewMessage) -> Result<Arc<Message>> {
     let sender = Arc::clone(&cx.signed_in()?.user);
     cx.may(Scope::Messages)?;
     rates::count(cx, Action::Send)?;
-    new.find_referred(cx).await?;
+    match new.find_referred(cx).await {
+        Ok(()) => {}
+        Err(refusal @ Error::NotFound(_)) => {
+            return keys::find_sent_with(cx, &mut new).await?.ok_or(refusal);
+        }
+        Err(refusal) => return Err(refusal),
+    }
     SendQueue::send(cx.domain(), Outgoing::new(sender, new)).await
 }
 
-/// Sends a message for somebody who has said so before, under the id that it was given then.
-pub(crate) async fn send_for(
-    cx: &Cx,
-    id: MessageId,
-    sender: Arc<User>,
-    new: NewMessage,
-) -> Result<Arc<Message>> {
-    let outgoing = Outgoing {
-        id,
-        ..Outgoing::new(sender, new)
-    };
-    SendQueue::send(cx.domain(), outgoing).await
+/// A message that has waited, and by which claim it is sent.
+pub(crate) struct Awaited {
+    /// The id that it was given at first.
+    pub(crate) id: MessageId,
+    pub(crate) claim: Uuid,
+    /// What tells it from others, if it was kept.
+    pub(crate) digest: Option<Vec<u8>>,
+    pub(crate) new: NewMessage,
+}
+
+/// Sends a message for somebody who has said so before. It is not found if it was changed, taken back or
+/// claimed by another node since.
+pub(crate) async fn send_for(cx: &Cx, sender: Arc<User>, awaited: Awaited) -> Result<Arc<Message>> {
+    SendQueue::send(cx.domain(), Outgoing::awaited(sender, awaited)).await
 }
 
 /// Sends a message in a transaction that has locked or made the conversation, whose members are for

@@ -8,6 +8,7 @@ use crate::{Cx, Error, Result, limits};
 
 use super::content::{self, Body, TextEntity};
 use super::{Content, Message, MessageKind, details};
+use crate::cx::Tx;
 use crate::scheduled::Scheduled;
 
 /// A message to send, checked.
@@ -59,6 +60,23 @@ pub enum Kind {
     Location,
     /// A question with options.
     Poll,
+}
+
+impl Kind {
+    /// Of which kind a message was sent; none for those of the system.
+    fn of(kind: MessageKind) -> Option<Self> {
+        match kind {
+            MessageKind::Text => Some(Self::Text),
+            MessageKind::Image => Some(Self::Image),
+            MessageKind::File => Some(Self::File),
+            MessageKind::Voice => Some(Self::Voice),
+            MessageKind::Video => Some(Self::Video),
+            MessageKind::Call => Some(Self::Call),
+            MessageKind::Location => Some(Self::Location),
+            MessageKind::Poll => Some(Self::Poll),
+            MessageKind::System => None,
+        }
+    }
 }
 
 impl From<Kind> for MessageKind {
@@ -164,39 +182,41 @@ impl NewMessage {
         Ok(())
     }
 
-    /// A message made of another one, which the actor sees.
+    /// A message to be made of another one.
     pub(super) fn forwarding(
         conversation_id: ConversationId,
-        source: &Message,
-        content: Content,
+        source_id: MessageId,
         client_message_id: Option<String>,
-    ) -> Result<Self> {
-        let kind = match source.kind {
-            MessageKind::Text => Kind::Text,
-            MessageKind::Image => Kind::Image,
-            MessageKind::File => Kind::File,
-            MessageKind::Voice => Kind::Voice,
-            MessageKind::Video => Kind::Video,
-            MessageKind::Location => Kind::Location,
-            MessageKind::Call | MessageKind::System | MessageKind::Poll => {
-                return Err(Error::Forbidden(
-                    "notes of calls, polls and messages of the system are not forwarded",
-                ));
-            }
+    ) -> Self {
+        let more = More {
+            source_id: Some(source_id),
+            ..More::formatted(Vec::new())
         };
+        Self {
+            conversation_id,
+            text: String::new(),
+            client_message_id,
+            more: Some(Box::new(more)),
+        }
+    }
+
+    /// The same, made of it: the actor sees it.
+    pub(super) fn made_of(self, source: &Message, content: Content) -> Result<Self> {
+        let kind = Kind::of(source.kind);
+        let goes_on = |kind: &Kind| !matches!(kind, Kind::Call | Kind::Poll);
+        let kind = kind.filter(goes_on).ok_or(Error::Forbidden(
+            "notes of calls, polls and messages of the system are not forwarded",
+        ))?;
         let more = More {
             kind,
             content,
-            reply_to_id: None,
-            root_id: None,
             source_id: Some(source.id),
-            ballot: None,
+            ..More::formatted(Vec::new())
         };
         Ok(Self {
-            conversation_id,
             text: source.text.clone().unwrap_or_default(),
-            client_message_id,
             more: Some(Box::new(more)),
+            ..self
         })
     }
 
@@ -209,6 +229,22 @@ impl NewMessage {
             text: row.text.unwrap_or_default(),
             client_message_id: Some(key.unwrap_or_else(|| format!("scheduled-{}", row.id))),
             more: more.map_err(Error::internal)?,
+        })
+    }
+
+    /// One that was sent, as it is now.
+    pub(crate) async fn of_sent(tx: &Tx, sent: &Message) -> Result<Self> {
+        let content = details::find(tx, sent).await?.unwrap_or_default();
+        let more = More {
+            kind: Kind::of(sent.kind).unwrap_or_default(),
+            content,
+            ..More::formatted(Vec::new())
+        };
+        Ok(Self {
+            conversation_id: sent.conversation_id,
+            text: sent.text.clone().unwrap_or_default(),
+            client_message_id: sent.client_message_id.clone(),
+            more: Some(Box::new(more)),
         })
     }
 

@@ -7,19 +7,20 @@ use std::sync::Arc;
 use backchannel_entities::{
     MessageId, Timestamp, UserId, conversation, member, message, message_detail, thread_read, user,
 };
-use sea_orm::sea_query::{Expr, ExprTrait as _, Func, OnConflict, Order, Query, SimpleExpr};
+use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Order, Query, SimpleExpr};
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, FromQueryResult, JoinType, QueryFilter, QueryOrder,
-    QuerySelect, Set,
+    ColumnTrait, Condition, ConnectionTrait as _, DbBackend, EntityTrait, FromQueryResult,
+    JoinType, QueryFilter, QueryOrder, QuerySelect, Set, Statement,
 };
 
 use crate::access::{self, Membership};
 use crate::bots::Scope;
-use crate::db::{in_list, page_of_each};
+use crate::db::{asked, page_of_each};
 use crate::page::{End, Page, PageRequest};
+use crate::rates::{self, Action};
 use crate::{Cx, Error, Result};
 
-use super::{Message, find_many, hiding};
+use super::{Message, details, find_many, hiding};
 
 pub use backchannel_entities::thread_read::Model as ThreadRead;
 
@@ -79,7 +80,8 @@ pub async fn pages(
 pub struct ThreadStanding {
     /// How far the actor has read it; 0 for one who has never said so.
     pub read_seq: i64,
-    /// Replies of others after that, and after the actor joined.
+    /// Replies of others after that, and after the actor joined. Those that are deleted, or hidden by the
+    /// actor, do not count.
     pub unread: i64,
 }
 
@@ -92,84 +94,55 @@ pub async fn standings(cx: &Cx, roots: &[MessageId]) -> Result<HashMap<MessageId
     #[derive(FromQueryResult)]
     struct Row {
         root_id: MessageId,
-        read_seq: Option<i64>,
+        read_seq: i64,
         unread: i64,
     }
     let actor = cx.signed_in()?.user.id;
-    let column = |column: message_detail::Column| Expr::col((message_detail::Entity, column));
-    let read_seq = || {
-        let read = Expr::col((thread_read::Entity, thread_read::Column::ReadSeq));
-        Expr::from(Func::coalesce([read, Expr::value(0i64)]))
-    };
-    let is_unread = column(message_detail::Column::Seq)
-        .gt(read_seq())
-        .and(
-            column(message_detail::Column::Seq)
-                .gt(Expr::col((member::Entity, member::Column::JoinedSeq))),
-        )
-        .and(Expr::col((message::Entity, message::Column::DeletedAt)).is_null())
-        .and(Expr::col((message::Entity, message::Column::SenderId)).ne(actor));
-    let select = Query::select()
-        .column((message_detail::Entity, message_detail::Column::RootId))
-        .expr_as(
-            Expr::col((thread_read::Entity, thread_read::Column::ReadSeq)).max(),
-            "read_seq",
-        )
-        .expr_as(
-            Expr::from(Func::coalesce([
-                Expr::case(is_unread, 1i64)
-                    .finally(0i64)
-                    .sum()
-                    .cast_as("bigint"),
-                Expr::value(0i64),
-            ])),
-            "unread",
-        )
-        .from(message_detail::Entity)
-        .inner_join(
-            message::Entity,
-            Expr::col((message::Entity, message::Column::Id))
-                .equals((message_detail::Entity, message_detail::Column::MessageId)),
-        )
-        .inner_join(
-            member::Entity,
-            Expr::col((member::Entity, member::Column::ConversationId))
-                .equals((
-                    message_detail::Entity,
-                    message_detail::Column::ConversationId,
-                ))
-                .and(member::Column::UserId.eq(actor)),
-        )
-        .left_join(
-            thread_read::Entity,
-            Expr::col((thread_read::Entity, thread_read::Column::RootId))
-                .equals((message_detail::Entity, message_detail::Column::RootId))
-                .and(thread_read::Column::UserId.eq(actor)),
-        )
-        .and_where(message_detail::Column::RootId.is_in(in_list(roots)))
-        .group_by_col((message_detail::Entity, message_detail::Column::RootId))
-        .take();
-    let backend = cx.handles().db.backend();
-    let rows = Row::find_by_statement(backend.build(&select))
-        .all(cx.read())
-        .await?;
+    let db = cx.read();
+    let backend = db.get_database_backend();
+    let (list, rows, id) = asked(backend, roots.iter().map(|id| id.0), "$1");
+    let is_postgres = backend == DbBackend::Postgres;
+    let greatest = if is_postgres { "greatest" } else { "max" };
+    let is_shown = hiding::is_shown_sql("x", "$2");
+    // The joins are CROSS for SQLite, which then keeps their order. What is unread is counted by itself,
+    // from where the actor has come to.
+    let sql = format!(
+        r#"
+SELECT r."id" AS "root_id", coalesce(t."read_seq", 0) AS "read_seq", (
+    SELECT count(*) FROM "message_details" d CROSS JOIN "messages" x
+    WHERE d."root_id" = r."id" AND d."seq" > {greatest}(coalesce(t."read_seq", 0), m."joined_seq")
+      AND x."id" = d."message_id" AND x."deleted_at" IS NULL AND x."sender_id" <> $2 AND {is_shown}
+) AS "unread"
+FROM {rows} CROSS JOIN "messages" r CROSS JOIN "members" m
+LEFT JOIN "thread_reads" t ON t."root_id" = r."id" AND t."user_id" = m."user_id"
+WHERE r."id" = {id} AND m."conversation_id" = r."conversation_id" AND m."user_id" = $2"#
+    );
+    let statement = Statement::from_sql_and_values(backend, sql, [list, actor.into()]);
+    let rows = Row::find_by_statement(statement).all(db).await?;
     let standing = |row: Row| {
-        let standing = ThreadStanding {
-            read_seq: row.read_seq.unwrap_or(0),
-            unread: row.unread,
-        };
-        (row.root_id, standing)
+        let Row {
+            root_id,
+            read_seq,
+            unread,
+        } = row;
+        (root_id, ThreadStanding { read_seq, unread })
     };
     Ok(rows.into_iter().map(standing).collect())
 }
 
-/// Notes that the actor has read a message's thread up to `seq`. It only ever moves forward.
+/// Notes that the actor has read a message's thread up to `seq`. It only ever moves forward: a smaller seq
+/// changes nothing, and costs no more than to see that. Of a reply it is the thread that the reply is in;
+/// a message without a thread has none to mark. Answers the message whose thread it is.
 ///
 /// # Errors
 /// [`Error::NotFound`] when the message does not exist for the actor; [`Error::BadInput`] for a seq that
-/// is negative or past the conversation's last.
-pub async fn mark_read(cx: &Cx, root_id: MessageId, seq: i64) -> Result<Arc<Message>> {
+/// is negative or past the conversation's last; [`Error::RateLimited`] when the actor has marked too often.
+pub async fn mark_read(cx: &Cx, id: MessageId, seq: i64) -> Result<Arc<Message>> {
     let actor = cx.signed_in()?.user.id;
+    rates::count(cx, Action::Signal)?;
+    let known = details::find_many(cx, &[id]).await?;
+    let known = known.get(&id);
+    let root_id = known.and_then(|known| known.root_id).unwrap_or(id);
     let found = find_many(cx, &[root_id]).await?;
     let root = found.get(&root_id).ok_or(Error::NotFound("message"))?;
     // Strangers to a room see it, and have nothing to mark.
@@ -181,6 +154,16 @@ pub async fn mark_read(cx: &Cx, root_id: MessageId, seq: i64) -> Result<Arc<Mess
     if !(0..=last_seq).contains(&seq) {
         let message = format!("must be 0 to {last_seq}, the conversation's `lastSeq`");
         return Err(Error::bad_input("seq", message));
+    }
+    cx.may(Scope::Messages)?;
+    let is_in_thread = known.is_some_and(|known| known.root_id.is_some() || known.reply_count > 0);
+    if !is_in_thread {
+        return Ok(Arc::clone(root));
+    }
+    let before = thread_read::Entity::find_by_id((root_id, actor));
+    let before = before.one(cx.read()).await?;
+    if before.is_some_and(|before| before.read_seq >= seq) {
+        return Ok(Arc::clone(root));
     }
     cx.write_in(Scope::Messages, move |tx| {
         Box::pin(async move {

@@ -19,7 +19,6 @@ use sea_orm::{
 };
 
 use crate::bots::Scope;
-use crate::cx::Tx;
 use crate::db::{in_list, page_of_each};
 use crate::event::{Event, EventKind};
 use crate::messages::{self, Message};
@@ -76,16 +75,6 @@ pub async fn close(cx: &Cx, id: MessageId) -> Result<Arc<Message>> {
         })
     })
     .await
-}
-
-/// Takes a poll away, whose message is about to be deleted.
-pub(crate) async fn clear(tx: &Tx, id: MessageId) -> Result<()> {
-    poll_vote::Entity::delete_many()
-        .filter(poll_vote::Column::MessageId.eq(id))
-        .exec(&tx.db)
-        .await?;
-    poll::Entity::delete_by_id(id).exec(&tx.db).await?;
-    Ok(())
 }
 
 /// Polls, by their messages; none of those that the actor does not see.

@@ -16,7 +16,7 @@ pub(crate) enum Action {
     SignIn,
     /// A search.
     Search,
-    /// Presence, typing, drafts, or what devices in a call say to each other.
+    /// Presence, typing, drafts, how far threads are read, or what devices in a call say to each other.
     Signal,
 }
 
@@ -263,7 +263,9 @@ impl What {
             }
             Self::Action(Action::SignIn) => "Sign-ins and renewals",
             Self::Action(Action::Search) => "Searches, codes of invitations, requests to join",
-            Self::Action(Action::Signal) => "Presence, typing, drafts, signals of calls",
+            Self::Action(Action::Signal) => {
+                "Presence, typing, drafts, marks of threads, signals of calls"
+            }
             Self::Guarded(Guarded::WrongPassword) => "Wrong passwords",
             Self::Guarded(Guarded::Register) => "Registrations",
             Self::Guarded(Guarded::Code) => "One-time codes",

@@ -309,15 +309,6 @@ const REMOVE_SQLITE: &str = r#"
 DELETE FROM "reactions" WHERE "message_id" = $1
   AND ("user_id", "emoji") IN (SELECT unhex(n."value" ->> 0), n."value" ->> 1 FROM json_each($2) n)"#;
 
-/// Takes all reactions to a message away, which is about to be deleted.
-pub(crate) async fn clear(tx: &Tx, id: MessageId) -> Result<()> {
-    reaction::Entity::delete_many()
-        .filter(reaction::Column::MessageId.eq(id))
-        .exec(&tx.db)
-        .await?;
-    Ok(())
-}
-
 /// What the actor has reacted with, by message.
 ///
 /// # Errors

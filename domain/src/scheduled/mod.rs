@@ -1,12 +1,13 @@
 //! Messages that are sent later.
 //!
 //! 1. What is to be sent stands in a row, with its instant, under the id of the message it becomes.
-//! 2. Every node looks for what is due ([`sending`]), takes some of it for a few seconds, and sends it as
-//!    its sender would then: by the same queue, under the same rules.
-//! 3. Each has an idempotency key, the client's or one of its own. So it is sent once, though a node died
-//!    after sending it and another one sends it again: that is answered with the first.
-//! 4. What is sent is forgotten. What could not be sent stays, with the reason, for its sender to see.
+//! 2. Every node looks for what is due ([`sending`]), claims some of it for a few seconds, and sends it
+//!    as its sender would then: by the same queue, under the same rules.
+//! 3. The transaction that sends it deletes the row, which must still have that claim ([`claims`]). So it
+//!    is sent once, and what was changed or taken back before is not sent.
+//! 4. What could not be sent stays, with the reason, for its sender to see.
 
+mod claims;
 mod sending;
 
 use std::sync::Arc;
@@ -24,11 +25,12 @@ use crate::bots::Scope;
 use crate::clock::new_id;
 use crate::cx::Tx;
 use crate::messages::content::TextEntity;
-use crate::messages::{Content, MessageKind, NewMessage};
+use crate::messages::{self, Content, KEY_TAKEN, MessageKind, NewMessage};
 use crate::page::{End, Page, PageRequest};
 use crate::rates::{self, Action};
-use crate::{Cx, Error, Result};
+use crate::{Cx, Error, Result, users};
 
+pub(crate) use self::claims::{clear, forget, hold};
 pub(crate) use self::sending::{keep_clearing, keep_sending};
 pub use backchannel_entities::scheduled_message::Model as Scheduled;
 
@@ -37,14 +39,12 @@ const MOST: u64 = 1_000;
 /// How far ahead one may be scheduled.
 const AHEAD: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
-const UNKNOWN: Error = Error::NotFound("scheduled message");
-const BEING_SENT: Error = Error::Conflict {
-    field: None,
-    message: "this message is being sent",
-};
+const SCHEDULED: &str = "scheduled message";
+/// There is none, or it was sent, or somebody else is at it.
+pub(crate) const UNKNOWN: Error = Error::NotFound(SCHEDULED);
 
-/// Schedules a message. The same key of the same sender again answers the first one, as long as that
-/// waits; once it was sent, nothing is sent again.
+/// Schedules a message. The same key of the same sender again answers the first one: while that waits,
+/// and once it was sent, what it became.
 ///
 /// # Errors
 /// [`Error::NotFound`] when the conversation does not exist for the actor, or a message that is referred
@@ -54,9 +54,7 @@ const BEING_SENT: Error = Error::Conflict {
 pub async fn schedule(cx: &Cx, mut new: NewMessage, send_at: Timestamp) -> Result<Arc<Scheduled>> {
     let sender_id = cx.signed_in()?.user.id;
     rates::count(cx, Action::Send)?;
-    check_instant(cx, send_at)?;
-    let membership = Membership::prove(cx, new.conversation_id()).await?;
-    membership.may_send()?;
+    Membership::prove(cx, new.conversation_id()).await?;
     new.find_referred(cx).await?;
     let (text, parts) = new.stored()?;
     let row = Scheduled {
@@ -65,12 +63,14 @@ pub async fn schedule(cx: &Cx, mut new: NewMessage, send_at: Timestamp) -> Resul
         conversation_id: new.conversation_id(),
         text,
         parts,
+        digest: new.digest(),
         client_message_id: new.into_client_message_id(),
         send_at,
         created_at: cx.handles().clock.now(),
         claimed_until: Timestamp(0),
         is_waiting: true,
         failure: None,
+        claim: None,
     };
     cx.write_in(Scope::Messages, move |tx| {
         Box::pin(async move { insert(tx, row).await.map(Arc::new) })
@@ -78,26 +78,18 @@ pub async fn schedule(cx: &Cx, mut new: NewMessage, send_at: Timestamp) -> Resul
     .await
 }
 
+/// Under the lock of the sender, so that of several at once the later sees the earlier; and of the
+/// conversation, so that none is left behind where that is being deleted.
 async fn insert(tx: &Tx, row: Scheduled) -> Result<Scheduled> {
-    use scheduled_message::Column::{ClientMessageId, SenderId};
-    if let Some(key) = &row.client_message_id {
-        let first = scheduled_message::Entity::find()
-            .filter(SenderId.eq(row.sender_id))
-            .filter(ClientMessageId.eq(key));
-        if let Some(first) = first.one(&tx.db).await? {
-            let is_same = (&first.text, &first.parts, first.conversation_id)
-                == (&row.text, &row.parts, row.conversation_id);
-            return if is_same {
-                Ok(first)
-            } else {
-                Err(Error::Conflict {
-                    field: Some("clientMessageId"),
-                    message: "this clientMessageId was used for another message",
-                })
-            };
-        }
+    users::lock(tx, row.sender_id).await?;
+    if let Some(first) = find_first(tx, &row).await? {
+        return Ok(first);
     }
-    let there = scheduled_message::Entity::find().filter(SenderId.eq(row.sender_id));
+    let membership = Membership::lock(tx, row.sender_id, row.conversation_id).await?;
+    check_instant(tx.now(), row.send_at)?;
+    membership.may_send()?;
+    let there = scheduled_message::Entity::find()
+        .filter(scheduled_message::Column::SenderId.eq(row.sender_id));
     if there.count(&tx.db).await? >= MOST {
         return Err(Error::Conflict {
             field: None,
@@ -107,8 +99,49 @@ async fn insert(tx: &Tx, row: Scheduled) -> Result<Scheduled> {
     Ok(row.into_active_model().reset_all().insert(&tx.db).await?)
 }
 
-fn check_instant(cx: &Cx, send_at: Timestamp) -> Result<()> {
-    let now = cx.handles().clock.now();
+/// What was scheduled first under the key of `row`, or sent. A row goes in the transaction that sends
+/// it: who does not find the one in the first statement finds the other in the second.
+async fn find_first(tx: &Tx, row: &Scheduled) -> Result<Option<Scheduled>> {
+    use scheduled_message::Column::{ClientMessageId, SenderId};
+    let Some(key) = &row.client_message_id else {
+        return Ok(None);
+    };
+    let waiting = scheduled_message::Entity::find()
+        .filter(SenderId.eq(row.sender_id))
+        .filter(ClientMessageId.eq(key));
+    if let Some(first) = waiting.one(&tx.db).await? {
+        let is_same = match &first.digest {
+            Some(digest) => Some(digest) == row.digest.as_ref(),
+            // It was scheduled before there were any.
+            None => {
+                (&first.text, &first.parts, first.conversation_id)
+                    == (&row.text, &row.parts, row.conversation_id)
+            }
+        };
+        return if is_same {
+            Ok(Some(first))
+        } else {
+            Err(KEY_TAKEN)
+        };
+    }
+    let Some(sent) = messages::find_by_key(&tx.db, row.sender_id, key).await? else {
+        return Ok(None);
+    };
+    if sent.digest != row.digest {
+        return Err(KEY_TAKEN);
+    }
+    let (text, parts) = NewMessage::of_sent(tx, &sent).await?.stored()?;
+    Ok(Some(Scheduled {
+        id: sent.id,
+        text,
+        parts,
+        send_at: sent.created_at,
+        is_waiting: false,
+        ..row.clone()
+    }))
+}
+
+fn check_instant(now: Timestamp, send_at: Timestamp) -> Result<()> {
     if send_at <= now {
         return Err(Error::bad_input("sendAt", "must be in the future"));
     }
@@ -126,16 +159,17 @@ pub struct ScheduledChange {
     pub send_at: Option<Timestamp>,
 }
 
-/// Changes a message that waits, or tries once more one that could not be sent.
+/// Changes a message that waits, or tries once more one that could not be sent. Who is about to send it
+/// loses the claim by that.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the actor has scheduled no such message; [`Error::BadInput`] as for
-/// [`schedule`], and where nothing is given; [`Error::Conflict`] while it is being sent.
+/// [`Error::NotFound`] when the actor has scheduled no such message, or it was sent; [`Error::BadInput`]
+/// as for [`schedule`], and where nothing is given.
 pub async fn edit(cx: &Cx, id: MessageId, change: ScheduledChange) -> Result<Arc<Scheduled>> {
     let sender_id = cx.signed_in()?.user.id;
     rates::count(cx, Action::Send)?;
     if let Some(send_at) = change.send_at {
-        check_instant(cx, send_at)?;
+        check_instant(cx.handles().clock.now(), send_at)?;
     }
     cx.write_in(Scope::Messages, move |tx| {
         Box::pin(async move {
@@ -160,6 +194,8 @@ pub async fn edit(cx: &Cx, id: MessageId, change: ScheduledChange) -> Result<Arc
             }
             row.is_waiting = Set(true);
             row.failure = Set(None);
+            row.claim = Set(None);
+            row.claimed_until = Set(Timestamp(0));
             Ok(Arc::new(row.reset_all().update(&tx.db).await?))
         })
     })
@@ -169,8 +205,7 @@ pub async fn edit(cx: &Cx, id: MessageId, change: ScheduledChange) -> Result<Arc
 /// Takes back a message that waits, or forgets one that could not be sent.
 ///
 /// # Errors
-/// [`Error::NotFound`] when the actor has scheduled no such message; [`Error::Conflict`] while it is
-/// being sent.
+/// [`Error::NotFound`] when the actor has scheduled no such message, or it was sent.
 pub async fn cancel(cx: &Cx, id: MessageId) -> Result<()> {
     let sender_id = cx.signed_in()?.user.id;
     cx.write_in(Scope::Messages, move |tx| {
@@ -185,18 +220,14 @@ pub async fn cancel(cx: &Cx, id: MessageId) -> Result<()> {
     .await
 }
 
-/// A scheduled message of the actor that nobody is sending.
+/// A scheduled message of the actor. While it is being sent, this waits for that.
 async fn lock(tx: &Tx, id: MessageId, sender_id: crate::UserId) -> Result<Scheduled> {
-    let found = scheduled_message::Entity::find_by_id(id)
+    scheduled_message::Entity::find_by_id(id)
         .filter(scheduled_message::Column::SenderId.eq(sender_id))
         .lock_exclusive()
         .one(&tx.db)
         .await?
-        .ok_or(UNKNOWN)?;
-    if found.is_waiting && found.claimed_until > tx.now() {
-        return Err(BEING_SENT);
-    }
-    Ok(found)
+        .ok_or(UNKNOWN)
 }
 
 /// What a scheduled message will be, and what it will hold besides its text.

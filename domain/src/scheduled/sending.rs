@@ -1,32 +1,31 @@
-//! Sending what is due.
+//! Sending what is due. What goes to one conversation at the same time is a batch; a conversation has
+//! one at a time, and those that are stuck hold up no others.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backchannel_entities::{MessageId, scheduled_message};
+use backchannel_entities::{ConversationId, scheduled_message};
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
-use sea_orm::sea_query::{Expr, LockBehavior, LockType};
-use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait as _,
-};
+use tokio::task::{Id, JoinSet};
+use uuid::Uuid;
 
-use crate::db::in_list;
+use crate::db::as_upkeep;
 use crate::error::Unauthenticated;
-use crate::messages::{self, NewMessage};
+use crate::messages::{self, Awaited, NewMessage};
 use crate::upkeep;
 use crate::users::{self, User};
-use crate::{Cx, Domain, Error, Result, UserId};
+use crate::{Cx, Domain, Error, Result};
 
 use super::Scheduled;
+use super::claims::{claim, fail, is_any_due, put_off};
 
 /// How often a node looks for what is due.
 const TICK: Duration = Duration::from_millis(250);
-/// Most messages taken at once.
-const BATCH: u64 = 64;
-/// How long those are a node's own. If it dies, others wait so long.
-const CLAIM: Duration = Duration::from_secs(3);
+/// Most messages taken at once, and under way.
+const BATCH: usize = 64;
+const UNDER_WAY: usize = 512;
 /// How long one that could not be sent is kept.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
@@ -34,12 +33,14 @@ const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 pub(crate) async fn keep_sending(domain: Domain) {
     let cx = domain.anonymous(Unauthenticated::NoToken);
     let stopping = cx.handles().bus.stopping().clone();
+    let mut under_way = UnderWay::default();
     loop {
         tokio::select! {
             () = stopping.cancelled() => return,
             () = tokio::time::sleep(TICK) => {}
+            () = under_way.finish_some(), if !under_way.batches.is_empty() => {}
         }
-        if let Err(error) = send_all_due(&cx).await {
+        if let Err(error) = send_due(&cx, &mut under_way).await {
             tracing::warn!(%error, "sending scheduled messages failed; trying again");
         }
     }
@@ -55,95 +56,133 @@ pub(crate) async fn keep_clearing(domain: Domain) {
     .await;
 }
 
-async fn send_all_due(cx: &Cx) -> Result<()> {
-    while is_any_due(cx).await? {
-        let claimed = claim(cx).await?;
+/// The batches that this node is sending.
+#[derive(Default)]
+struct UnderWay {
+    tasks: JoinSet<()>,
+    /// Where each goes, and of how many messages it is.
+    batches: HashMap<Id, (ConversationId, usize)>,
+}
+
+impl UnderWay {
+    fn conversations(&self) -> Vec<ConversationId> {
+        let mut ids: Vec<_> = self.batches.values().map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// For how many messages there is room.
+    fn room(&self) -> usize {
+        let count: usize = self.batches.values().map(|(_, count)| count).sum();
+        UNDER_WAY.saturating_sub(count).min(BATCH)
+    }
+
+    fn begin(&mut self, cx: &Cx, id: ConversationId, batch: Vec<Due>) {
+        let count = batch.len();
+        let task = self.tasks.spawn(as_upkeep(send_batch(cx.clone(), batch)));
+        self.batches.insert(task.id(), (id, count));
+    }
+
+    /// Waits for a batch that is done, and takes out all that are.
+    async fn finish_some(&mut self) {
+        let mut done = self.tasks.join_next_with_id().await;
+        while let Some(finished) = done {
+            let id = match finished {
+                Ok((id, ())) => id,
+                Err(error) => {
+                    tracing::error!(%error, "sending scheduled messages failed");
+                    error.id()
+                }
+            };
+            self.batches.remove(&id);
+            done = self.tasks.try_join_next_with_id();
+        }
+    }
+}
+
+/// A message that this node has claimed, and who sends it.
+struct Due {
+    row: Scheduled,
+    claim: Uuid,
+    sender: Option<Arc<User>>,
+}
+
+/// Begins to send as much as there is room for.
+async fn send_due(cx: &Cx, under_way: &mut UnderWay) -> Result<()> {
+    loop {
+        let (but, room) = (under_way.conversations(), under_way.room());
+        if room == 0 || !is_any_due(cx, &but).await? {
+            return Ok(());
+        }
+        let claimed = claim(cx, &but, room as u64).await?;
         if claimed.is_empty() {
             return Ok(());
         }
-        let ids = claimed.iter().map(|row| row.sender_id).collect();
-        let senders = users::read_many(cx.read(), ids).await?;
-        let sent = claimed.into_iter().map(|row| send(cx, row, &senders));
-        settle(cx, join_all(sent).await).await?;
+        let senders = claimed.iter().map(|row| row.sender_id).collect();
+        let senders = users::read_many(cx.read(), senders).await?;
+        let mut batches: HashMap<ConversationId, Vec<Due>> = HashMap::new();
+        for row in claimed {
+            let Some(claim) = row.claim else { continue };
+            let sender = senders.get(&row.sender_id).cloned();
+            let batch = batches.entry(row.conversation_id).or_default();
+            batch.push(Due { row, claim, sender });
+        }
+        for (id, batch) in batches {
+            under_way.begin(cx, id, batch);
+        }
     }
-    Ok(())
 }
 
-/// What is due, and nobody is at.
-fn due(cx: &Cx) -> Condition {
-    use scheduled_message::Column::{ClaimedUntil, IsWaiting, SendAt};
-    let now = cx.handles().clock.now();
-    Condition::all()
-        .add(IsWaiting.eq(true))
-        .add(SendAt.lte(now))
-        .add(ClaimedUntil.lte(now))
-}
-
-/// Most often nothing is, and nobody must be kept from writing for that.
-async fn is_any_due(cx: &Cx) -> Result<bool> {
-    let any = scheduled_message::Entity::find()
-        .filter(due(cx))
-        .limit(1)
-        .one(cx.read())
-        .await?;
-    Ok(any.is_some())
-}
-
-/// Takes some of it, soonest first.
-async fn claim(cx: &Cx) -> Result<Vec<Scheduled>> {
-    use scheduled_message::Column::{ClaimedUntil, Id, SendAt};
-    let (due, until) = (due(cx), cx.handles().clock.now().plus(CLAIM));
-    cx.write(move |tx| {
-        Box::pin(async move {
-            let some = scheduled_message::Entity::find()
-                .select_only()
-                .column(Id)
-                .filter(due)
-                .order_by_asc(SendAt)
-                .order_by_asc(Id)
-                .limit(BATCH)
-                .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-                .into_query();
-            let mut claimed = scheduled_message::Entity::update_many()
-                .col_expr(ClaimedUntil, Expr::value(until))
-                .filter(Id.in_subquery(some))
-                .exec_with_returning(&tx.db)
-                .await?;
-            claimed.sort_by_key(|row| (row.send_at, row.id));
-            Ok(claimed)
-        })
-    })
-    .await
+/// Sends them in their order, and settles each as it comes.
+async fn send_batch(cx: Cx, batch: Vec<Due>) {
+    join_all(batch.into_iter().map(|due| send(&cx, due))).await;
 }
 
 /// What became of one.
 enum Outcome {
-    /// It is a message.
-    Sent,
+    /// It is a message, and the row is gone; or it is for somebody else to send.
+    Settled,
     /// It never will be, for a reason.
     Failed(String),
+    /// Not before so long.
+    Later(Duration),
     /// Another time.
     Open,
 }
 
-async fn send(
-    cx: &Cx,
-    row: Scheduled,
-    senders: &HashMap<UserId, Arc<User>>,
-) -> (MessageId, Outcome) {
-    let id = row.id;
-    let Some(sender) = senders.get(&row.sender_id) else {
-        return (id, Outcome::Failed("there is no such user".to_owned()));
+async fn send(cx: &Cx, due: Due) {
+    let Due { row, claim, sender } = due;
+    let settled = match outcome(cx, &row, claim, sender).await {
+        Outcome::Settled | Outcome::Open => Ok(()),
+        Outcome::Failed(failure) => fail(cx, row.id, claim, failure).await,
+        Outcome::Later(wait) => put_off(cx, &row, claim, wait).await,
     };
-    let sent = match NewMessage::scheduled(row) {
-        Ok(new) => messages::send_for(cx, id, Arc::clone(sender), new).await,
+    if let Err(error) = settled {
+        tracing::warn!(%error, message.id = %row.id, "a scheduled message was not settled");
+    }
+}
+
+async fn outcome(cx: &Cx, row: &Scheduled, claim: Uuid, sender: Option<Arc<User>>) -> Outcome {
+    let Some(sender) = sender else {
+        return Outcome::Failed("there is no such user".to_owned());
+    };
+    let sent = match NewMessage::scheduled(row.clone()) {
+        Ok(new) => {
+            let awaited = Awaited {
+                id: row.id,
+                claim,
+                digest: row.digest.clone(),
+                new,
+            };
+            messages::send_for(cx, sender, awaited).await
+        }
         Err(error) => Err(error),
     };
-    let outcome = match sent {
-        Ok(_) => Outcome::Sent,
-        Err(Error::RateLimited { .. }) => Outcome::Open,
+    match sent {
+        Ok(_) | Err(Error::NotFound(super::SCHEDULED)) => Outcome::Settled,
+        Err(Error::RateLimited { retry_after }) => Outcome::Later(retry_after),
         Err(Error::Internal(error)) => {
-            tracing::warn!(%error, message.id = %id, "a scheduled message was not sent; trying again");
+            tracing::warn!(%error, message.id = %row.id, "a scheduled message was not sent; trying again");
             Outcome::Open
         }
         Err(
@@ -153,38 +192,5 @@ async fn send(
             | Error::Conflict { .. }
             | Error::Unauthenticated(_)),
         ) => Outcome::Failed(error.to_string()),
-    };
-    (id, outcome)
-}
-
-/// Forgets what was sent, and notes what could not be.
-async fn settle(cx: &Cx, outcomes: Vec<(MessageId, Outcome)>) -> Result<()> {
-    use scheduled_message::Column::{Failure, Id, IsWaiting};
-    cx.write(move |tx| {
-        Box::pin(async move {
-            let mut sent = Vec::new();
-            for (id, outcome) in outcomes {
-                match outcome {
-                    Outcome::Sent => sent.push(id),
-                    Outcome::Open => {}
-                    Outcome::Failed(failure) => {
-                        scheduled_message::Entity::update_many()
-                            .col_expr(IsWaiting, Expr::value(false))
-                            .col_expr(Failure, Expr::value(failure))
-                            .filter(Id.eq(id))
-                            .exec(&tx.db)
-                            .await?;
-                    }
-                }
-            }
-            if !sent.is_empty() {
-                scheduled_message::Entity::delete_many()
-                    .filter(Id.is_in(in_list(&sent)))
-                    .exec(&tx.db)
-                    .await?;
-            }
-            Ok(())
-        })
-    })
-    .await
+    }
 }

@@ -22,7 +22,8 @@ struct SendMessageInput {
     client_message_id: Option<String>,
     /// What it is about besides, and so of which kind it is.
     content: Option<MessageContentInput>,
-    /// What stretches of the text are: at most 100, which mention at most 50 users.
+    /// What stretches of the text are: at most 100, which mention at most 50 users, with URLs of at most
+    /// 8 KiB in all.
     entities: Option<Vec<TextEntityInput>>,
     /// The message that it answers, in the same conversation.
     reply_to_id: Option<ID>,
@@ -66,7 +67,8 @@ struct EditMessageInput {
     message_id: ID,
     /// The new text: 1 to 4,000 characters, not blank, without NUL.
     text: String,
-    /// What stretches of it are: at most 100, which mention at most 50 users; none if left out.
+    /// What stretches of it are: at most 100, which mention at most 50 users, with URLs of at most
+    /// 8 KiB in all; none if left out.
     entities: Option<Vec<TextEntityInput>>,
 }
 
@@ -148,8 +150,8 @@ impl MessagesMutation {
     }
 
     /// Gives one's own message another text, and says what stretches of it are; what it was stays in `edits`.
-    /// What it has already is no change; a deleted message is CONFLICT, and so is a poll. FORBIDDEN once
-    /// the conversation's time for it is over.
+    /// What it has already is no change; a deleted message is CONFLICT, and so are a poll and a forwarded
+    /// message. FORBIDDEN once the conversation's time for it is over.
     async fn edit_message(
         &self,
         ctx: &Context<'_>,

@@ -63,4 +63,49 @@ pub(super) async fn all_that_messages_hold(app: &App, ann: &Person, bob: &Person
     ann.asks(scheduled::CANCEL, json!({ "input": input })).await;
     app.advance(Duration::from_secs(61));
     until("it is sent", || async { ann.scheduled().await.is_empty() }).await;
+    what_waits_and_what_disappears(app, ann, bob).await;
+}
+
+/// Retries by key, slow mode, messages that disappear, and what waits in a conversation that is deleted.
+async fn what_waits_and_what_disappears(app: &App, ann: &Person, bob: &Person) {
+    let room = ann.makes_group("Brief", &[bob]).await;
+    ann.sets(&room, json!({ "slowModeSeconds": 1 })).await;
+    let at = in_seconds(app, 60).await;
+    for message in ["one", "two"] {
+        let message = json!({ "text": message, "clientMessageId": message });
+        bob.schedules(&room, &at, message).await;
+    }
+    app.advance(Duration::from_secs(61));
+    until("both are sent", || async {
+        app.advance(Duration::from_millis(100));
+        bob.scheduled().await.is_empty()
+    })
+    .await;
+    bob.schedules(
+        &room,
+        &at,
+        json!({ "text": "one", "clientMessageId": "one" }),
+    )
+    .await;
+    ann.sets(&room, json!({ "slowModeSeconds": 0 })).await;
+    let root = ann.sends(&room, "root").await;
+    let reply = json!({ "text": "hi", "threadId": root.id });
+    ann.forwards(&root, &room, Some("copy")).await;
+    ann.forwards(&root, &room, Some("copy")).await;
+    for _ in 0..2 {
+        let reply = bob.writes(&room, reply.clone()).await;
+        ann.reacts(&reply, "👍").await;
+    }
+    ann.edits(&root, "edited").await;
+    ann.asks_poll(&room, crate::polls::poll(&["a", "b"])).await;
+    ann.sets(&room, json!({ "retentionSeconds": 60 })).await;
+    app.advance(Duration::from_secs(61));
+    until("all is gone", || async {
+        ann.looks_at(&root).await["thread"].is_null()
+    })
+    .await;
+    ann.sets(&room, json!({ "retentionSeconds": null })).await;
+    let at = in_seconds(app, 3_600).await;
+    ann.schedules(&room, &at, json!({ "text": "never" })).await;
+    ann.deletes_conversation(&room).await;
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::people::{Room, Sent, text};
+use crate::harness::people::{EDIT, Room, Sent, text};
 use crate::harness::{Person, on_both};
 
 pub(crate) const FORWARD: &str = "mutation($input: ForwardMessageInput!) {
@@ -87,5 +87,17 @@ on_both! {
         assert_eq!(refused(bob, &said, &channel).await, "FORBIDDEN");
         assert_eq!(refused(cleo, &said, &channel).await, "NOT_FOUND");
         assert_eq!(refused(ann, &said, &channel).await, "NOT_FOUND");
+    }
+
+    async fn what_was_forwarded_cannot_be_edited(app) {
+        let [ann, bob] = &app.people(["Ann", "Bob"]).await;
+        let room = ann.makes_group("Room", &[bob]).await;
+        let source = ann.sends(&room, "I said").await;
+        let copy = bob.forwards(&source, &room, None).await;
+        let input = json!({ "messageId": copy.id, "text": "I never said" });
+        assert_eq!(bob.is_refused(EDIT, json!({ "input": input })).await, "CONFLICT");
+        assert_eq!(ann.looks_at(&copy).await["text"], "I said");
+        assert_eq!(ann.last_seq(&room).await, copy.seq);
+        bob.deletes(&copy).await;
     }
 }

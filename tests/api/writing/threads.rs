@@ -82,6 +82,8 @@ on_both! {
 
         // What is deleted does not count, but stays in the list.
         bob.deletes(last).await;
+        let thread = ann.looks_at(&root).await["thread"].take();
+        assert_eq!((&thread["replyCount"], &thread["lastReply"]["id"]), (&json!(4), &json!(replies[3].0.id)));
         bob.deletes(&replies[1].0).await;
         let thread = ann.looks_at(&root).await["thread"].take();
         assert_eq!((&thread["replyCount"], &thread["lastReply"]["id"]), (&json!(3), &json!(replies[3].0.id)));
@@ -141,5 +143,52 @@ on_both! {
         // Who comes later has missed nothing.
         ann.adds(&room, &[cleo]).await;
         assert_eq!(of(cleo).await, (json!(0), json!(0)));
+    }
+
+    async fn hidden_and_deleted_replies_are_not_unread(app) {
+        let [ann, bob] = &app.people(["Ann", "Bob"]).await;
+        let room = ann.makes_group("Reading", &[bob]).await;
+        let root = ann.sends(&room, "root").await;
+        let mut replies = Vec::new();
+        for said in ["1", "2", "3", "4"] {
+            replies.push(bob.writes(&room, json!({ "text": said, "threadId": root.id })).await);
+        }
+        ann.hides(&replies[1]).await;
+        bob.deletes(&replies[2]).await;
+        assert_eq!(ann.thread(&root, json!({})).await["unreadCount"], 2);
+        ann.reads_thread(&root, replies[0].seq).await;
+        assert_eq!(ann.thread(&root, json!({})).await["unreadCount"], 1);
+    }
+
+    async fn a_mark_is_of_the_thread_and_writes_nothing_where_it_is_no_news(app) {
+        let [ann, bob] = &app.people(["Ann", "Bob"]).await;
+        let room = ann.makes_group("Reading", &[bob]).await;
+        let root = ann.sends(&room, "root").await;
+        let reply = bob.writes(&room, json!({ "text": "reply", "threadId": root.id })).await;
+        let alone = bob.sends(&room, "alone").await;
+        let input = json!({ "messageId": reply.id, "seq": reply.seq });
+        let marked = ann.asks(MARK, json!({ "input": input })).await["markThreadRead"]["message"].take();
+        assert_eq!((&marked["id"], &marked["thread"]["readSeq"]), (&json!(root.id), &json!(reply.seq)));
+        app.domain.statements().record();
+        ann.reads_thread(&root, reply.seq).await;
+        ann.reads_thread(&root, 1).await;
+        ann.reads_thread(&alone, alone.seq).await;
+        let statements = app.recorded_statements().await;
+        let writes = statements.iter().filter(|sql| sql.contains("INSERT INTO"));
+        assert_eq!(writes.count(), 0, "{statements:#?}");
+        assert_eq!(app.runs_sql("SELECT count(*) FROM thread_reads").await, "1");
+    }
+
+    async fn what_is_unread_is_counted_from_where_one_has_come_to(app) {
+        let [ann, bob] = &app.people(["Ann", "Bob"]).await;
+        let room = ann.makes_group("Reading", &[bob]).await;
+        let root = ann.sends(&room, "root").await;
+        bob.writes(&room, json!({ "text": "reply", "threadId": root.id })).await;
+        app.domain.statements().record();
+        ann.thread(&root, json!({})).await;
+        let plans = app.domain.explain_recorded().await.expect("plans");
+        let counting = plans.iter().find(|plan| plan.sql.contains("AS \"unread\"")).expect("it is counted");
+        let is_range = |line: &&str| line.contains("root_id") && (line.contains("seq>?") || line.contains("seq >"));
+        assert!(counting.steps.lines().any(|line| is_range(&line)), "{}", counting.steps);
     }
 }
