@@ -52,7 +52,10 @@ pub(crate) fn read(text: &str, region: Option<Region>) -> Option<String> {
     let number = number.format_as(PhoneNumberFormat::E164).into_owned();
     let digits = number.strip_prefix('+')?;
     let is_number = DIGITS.contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
-    is_number.then_some(number)
+    // What would be read as another number is none: nobody could give it again.
+    let again = PhoneNumber::parse(&number, None).ok()?;
+    let is_final = again.format_as(PhoneNumberFormat::E164) == number;
+    (is_number && is_final).then_some(number)
 }
 
 #[cfg(test)]
@@ -113,6 +116,8 @@ mod tests {
             "+49301",
             "+4930123456789012345",
             "ann@example.com",
+            // An Austrian one would lose a zero each time it is read.
+            "+4300000000",
             &long,
         ] {
             assert_eq!(read(text, Region::parse("DE")), None, "{text}");

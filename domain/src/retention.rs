@@ -9,9 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backchannel_entities::{
-    ConversationId, MessageId, Timestamp, conversation, hidden_message, message, retention,
-};
+use backchannel_entities::{ConversationId, Timestamp, conversation, message, retention};
 use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set};
 
@@ -235,12 +233,6 @@ async fn delete(tx: &mut Tx, id: ConversationId, over: Vec<Message>) -> Result<(
     let conversation = tx.allocate(id, count).await?;
     let (at, stamp) = (conversation.last_active_at, tx.stamp().await?);
     messages::erase(tx, id, &over, at).await?;
-    // Nothing is left of them to be hidden, and there is room for so many.
-    let ids: Vec<MessageId> = over.iter().map(|message| message.id).collect();
-    hidden_message::Entity::delete_many()
-        .filter(hidden_message::Column::MessageId.is_in(in_list(&ids)))
-        .exec(&tx.db)
-        .await?;
     let seqs = conversation.last_seq - count + 1..;
     let events = over.into_iter().zip(seqs).map(|(message, seq)| Event {
         conversation_id: id,
