@@ -48,6 +48,9 @@ impl Member {
     /// Whether how far the member has come is none of the viewer's business: they are not in a room, or
     /// are told what happened while they were somewhere.
     async fn is_strangers(&self) -> Result<bool> {
+        if self.row.user_id == self.scope.cx().signed_in()?.user.id {
+            return Ok(false);
+        }
         let membership = self
             .scope
             .loaders()
@@ -248,7 +251,9 @@ impl MembersMutation {
 
     /// Gives a member another role, by a MemberRoleChanged event; one more tells of the OWNER who hands the
     /// conversation over. The OWNER may give any role to others, an ADMIN may step down to MEMBER; all
-    /// else is FORBIDDEN, and so is everything in a DIRECT conversation.
+    /// else is FORBIDDEN, and so is everything in a DIRECT conversation. In a ROOM whose OWNER is nobody's
+    /// account, as that of `general`, operators of the server who are members may give any role, to
+    /// themselves too.
     async fn set_member_role(
         &self,
         ctx: &Context<'_>,

@@ -34,15 +34,19 @@ async fn command(app: &App, args: &[&str]) -> Output {
     run.await.expect("no panic").expect("the binary runs")
 }
 
-/// Somebody who is an operator, made by the command.
-async fn operator(app: &App) -> Person {
-    let person = app.person("Olga").await;
+/// Makes somebody an operator, by the command.
+pub(crate) async fn becomes_operator(app: &App, person: &Person) {
     let done = command(app, &["grant-operator", &person.email]).await;
     assert!(done.status.success(), "{done:?}");
     until("it is felt", || async {
         person.asks("{ viewer { isOperator } }", json!({})).await["viewer"]["isOperator"] == true
     })
     .await;
+}
+
+async fn operator(app: &App) -> Person {
+    let person = app.person("Olga").await;
+    becomes_operator(app, &person).await;
     person
 }
 

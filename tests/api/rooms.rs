@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::people::{ADD, EVENTS, JOIN_ROOM, MARK_READ, RECEIPTS, SEND, TYPING, text};
+use crate::audit::becomes_operator;
+use crate::harness::people::{
+    ADD, EVENTS, JOIN_ROOM, MARK_READ, RECEIPTS, SEND, SET_ROLE, TYPING, text,
+};
 use crate::harness::{Person, Room, on_both};
 use crate::settings::{ARCHIVE, RESTORE};
 
@@ -248,6 +251,29 @@ on_both! {
         let group = ann.makes_group("Group", &[]).await;
         let add = json!({ "input": { "conversationId": group.id, "userIds": [owner["id"]] } });
         assert_eq!(ann.is_refused(ADD, add).await, "NOT_FOUND", "nobody could hand it over again");
+    }
+
+    async fn operators_take_the_room_general_in_hand(app) {
+        let [ann, bob] = app.people(["Ann", "Bob"]).await;
+        let found = ann.asks("{ conversation(slug: \"general\") { id members { nodes { user { id } } } } }", json!({})).await;
+        let room = Room { id: text(&found["conversation"]["id"]) };
+        let nobody = found["conversation"]["members"]["nodes"][0]["user"]["id"].clone();
+        for person in [&ann, &bob] {
+            person.joins("general").await;
+        }
+        let role = |id: &Value, role: &str| json!({ "input": { "conversationId": room.id, "userId": id, "role": role } });
+        let (ann_id, bob_id) = (json!(ann.id), json!(bob.id));
+        assert_eq!(ann.is_refused(SET_ROLE, role(&ann_id, "OWNER")).await, "FORBIDDEN");
+        becomes_operator(app, &ann).await;
+        assert_eq!(ann.is_refused(SET_ROLE, role(&nobody, "MEMBER")).await, "FORBIDDEN", "it has an owner");
+        let mut live = bob.follows(&room, Some(2)).await;
+        ann.asks(SET_ROLE, role(&bob_id, "ADMIN")).await;
+        ann.asks(SET_ROLE, role(&ann_id, "OWNER")).await;
+        let told = live.take(3).await.iter().map(|event| event["member"].clone()).map(|member| (member["user"]["id"].clone(), member["role"].clone())).collect::<Vec<_>>();
+        assert_eq!(told, [(bob_id.clone(), json!("ADMIN")), (ann_id.clone(), json!("OWNER")), (nobody, json!("ADMIN"))]);
+        // It is somebody's now: another operator has no say.
+        becomes_operator(app, &bob).await;
+        assert_eq!(bob.is_refused(SET_ROLE, role(&bob_id, "OWNER")).await, "FORBIDDEN");
     }
 
     async fn a_room_without_a_slug_is_joined_by_its_id(app) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use backchannel_entities::{ConversationId, UserId, member};
-use sea_orm::{ActiveModelTrait as _, Set};
+use sea_orm::{ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, QueryFilter as _, Set};
 
 use crate::access::{self, Membership};
 use crate::bots::Scope;
@@ -16,8 +16,9 @@ use crate::{Cx, Error, Result, invitations, users};
 use super::notes::{named, record};
 use super::{Member, Role};
 
-/// Gives a member another role. A conversation has one owner: whoever makes another one the owner
-/// is an admin from then on. The role that a member has already is no change.
+/// Gives a member another role. A conversation has one owner: with another one, the one before is an
+/// admin from then on. The role that a member has already is no change. What is nobody's, as the first
+/// room is, is in the hands of the operators who are in it.
 ///
 /// # Errors
 /// [`Error::NotFound`] when the conversation does not exist for the actor, or the user is no member;
@@ -29,34 +30,58 @@ pub async fn set_role(
     user_id: UserId,
     role: Role,
 ) -> Result<Arc<Member>> {
-    let actor = cx.signed_in()?.user.id;
+    let actor = Arc::clone(&cx.signed_in()?.user);
     rates::count(cx, Action::Membership)?;
     cx.write_in(Scope::Conversations, move |tx| {
         Box::pin(async move {
-            let membership = Membership::lock(tx, actor, id).await?;
+            let membership = Membership::lock(tx, actor.id, id).await?;
             let target = access::find(&tx.db, id, user_id).await?;
             let target = target
                 .filter(|target| target.left_at.is_none())
                 .ok_or(Error::NotFound("member"))?;
-            membership.may_set_role(&target, role)?;
+            let nobody = if actor.is_operator {
+                nobody_who_owns(tx, id).await?
+            } else {
+                None
+            };
+            match &nobody {
+                Some(nobody) if nobody.user_id != target.user_id => {}
+                Some(_) | None => membership.may_set_role(&target, role)?,
+            }
             if target.role == role {
                 return Ok(Arc::new(target));
             }
-            change(tx, actor, membership, target, role).await
+            let owner = nobody.unwrap_or(membership.member);
+            change(tx, actor.id, &membership.conversation, owner, target, role).await
         })
     })
     .await
 }
 
+/// The owner, where that is nobody: no user who could ever act.
+async fn nobody_who_owns(tx: &Tx, id: ConversationId) -> Result<Option<Member>> {
+    let owner = member::Entity::find()
+        .filter(member::Column::ConversationId.eq(id))
+        .filter(member::Column::LeftAt.is_null())
+        .filter(member::Column::Role.eq(Role::Owner))
+        .one(&tx.db)
+        .await?;
+    let Some(owner) = owner else { return Ok(None) };
+    let users = users::read_many(&tx.db, vec![owner.user_id]).await?;
+    let is_nobody = users.values().all(|user| !users::is_somebody(user));
+    Ok(Some(owner).filter(|_| is_nobody))
+}
+
+/// Gives `target` a role; `owner` is who hands the conversation over, if that is it.
 async fn change(
     tx: &mut Tx,
     actor_id: UserId,
-    membership: Membership,
+    conversation: &Conversation,
+    owner: Member,
     target: Member,
     role: Role,
 ) -> Result<Arc<Member>> {
-    // Nobody but the owner makes an owner.
-    let before = (role == Role::Owner).then(|| membership.member.clone());
+    let before = (role == Role::Owner).then_some(owner);
     let id = target.conversation_id;
     let note = |user_id, role| SystemContent {
         action: match role {
@@ -71,13 +96,13 @@ async fn change(
     let mut row = member::ActiveModel::from(target);
     row.role = Set(role);
     let changed = row.update(&tx.db).await?;
-    end_invitations(tx, &membership.conversation, &changed).await?;
+    end_invitations(tx, conversation, &changed).await?;
     if let Some(before) = before {
         notes.push(note(before.user_id, Role::Admin));
         let mut row = member::ActiveModel::from(before);
         row.role = Set(Role::Admin);
         let before = row.update(&tx.db).await?;
-        end_invitations(tx, &membership.conversation, &before).await?;
+        end_invitations(tx, conversation, &before).await?;
     }
     let count = i64::try_from(notes.len()).map_err(Error::internal)?;
     let conversation = tx.allocate(id, count).await?;
