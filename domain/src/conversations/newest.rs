@@ -50,7 +50,7 @@ WHERE m."conversation_id" = {id} AND m."seq" = (
 /// in. Messages that are deleted, or hidden by the actor, do not count.
 ///
 /// # Errors
-/// [`Error::Unauthenticated`] when nobody is signed in.
+/// [`crate::Error::Unauthenticated`] when nobody is signed in.
 pub async fn unread_counts(
     cx: &Cx,
     ids: &[ConversationId],

@@ -1,6 +1,6 @@
 //! What members make of a conversation for themselves: hiding, muting, pinning, marking unread, and
 //! what they have begun to write. Nobody else hears of it; the member's other devices do
-//! ([`changes`]).
+//! ([`changes()`](super::changes())).
 //!
 //! 1. There is a row once something was made, and none before. All of a user's rows change under
 //!    the lock of the user, so that of two devices the later one wins.

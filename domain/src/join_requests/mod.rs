@@ -4,7 +4,7 @@
 //! 1. There is one of a user in a conversation at most. Who asks again while it is pending is
 //!    answered with it; who was declined cannot ask again until that is forgotten.
 //! 2. Whoever comes in by another way has thereby been approved, and whoever is banned declined.
-//! 3. Owners and admins see those that are pending, as a list and [live](received); the one who asks
+//! 3. Owners and admins see those that are pending, as a list and [live](received()); the one who asks
 //!    sees what became of it.
 //! 4. All that is done to one is done under the lock of its conversation.
 
