@@ -105,6 +105,7 @@ on_both! {
         let room = json!({ "kind": "ROOM", "title": "Door", "memberIds": [] });
         let room = bob.makes(room).await;
         let mut stream = bob.follows(&room, Some(0)).await;
+        let mut own = ann.follows_all(Some(&ann.event_cursor().await)).await;
         let come = format!("joinRoom(input: {{ conversationId: {:?} }}) {{ conversation {{ id }} }}", room.id);
         let go = format!("removeMember(input: {{ conversationId: {:?}, userId: {:?} }}) {{ conversation {{ id }} }}", room.id, ann.id);
         let both = (0..10).fold(String::new(), |all, n| all + &format!(" c{n}: {come} g{n}: {go}"));
@@ -123,6 +124,9 @@ on_both! {
         for (event, kind) in events.iter().zip(["MemberJoined", "MemberLeft"].into_iter().cycle()) {
             assert_eq!(event["__typename"], kind);
         }
+        // She hears of each coming and going herself.
+        let (events, _) = own.take(events.len()).await;
+        assert_eq!(seqs(&events), (1..=done).collect::<Vec<_>>());
     }
 
     async fn signals_are_counted_for_each_device(app) {

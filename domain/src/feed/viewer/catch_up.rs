@@ -175,7 +175,9 @@ impl Newer {
         let mut stretches = Vec::new();
         let mut since = after;
         let mut end = after;
-        for (seq, kind) in turns.iter().filter(|(seq, _)| *seq > after) {
+        // The turns were read later: one that came in between is not told of here, but live.
+        let known = after + 1..=self.last_seq;
+        for (seq, kind) in turns.iter().filter(|(seq, _)| known.contains(seq)) {
             if *kind == Kind::MemberJoined {
                 since = seq - 1;
             } else {
