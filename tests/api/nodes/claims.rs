@@ -1,5 +1,7 @@
 //! Scheduled messages that a node has claimed, and then froze, died, or could not send.
 
+use tokio::time::timeout;
+
 use super::*;
 use crate::harness::process::Process;
 use crate::harness::servers::Session;
@@ -20,6 +22,16 @@ async fn count(session: &mut Session, of: &str) -> i64 {
     let statement = format!("SELECT count(*) FROM {of}");
     let count = session.ask(&statement).await.expect("a good statement");
     count.parse().expect("a number")
+}
+
+/// Waits until there are so many of these rows.
+async fn until_there_are(least: i64, of: &str, session: &mut Session) {
+    let counted = async {
+        while count(session, of).await < least {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), counted).await.expect(of);
 }
 
 /// So many milliseconds from now, by the clock of everybody.
@@ -56,10 +68,10 @@ async fn what_is_cancelled_or_edited_while_a_node_stalls_is_not_sent_as_it_was()
     holder.execute(hold).await.expect("the conversation");
     let mut watcher = session(&database).await;
     let is_claimed = "scheduled_messages WHERE claim IS NOT NULL";
-    while count(&mut watcher, is_claimed).await < 3 {
-        sleep(Duration::from_millis(10)).await;
-    }
-    sleep(Duration::from_millis(100)).await;
+    until_there_are(3, is_claimed, &mut watcher).await;
+    // And it stands in front of the conversation.
+    let waits = "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    until_there_are(1, waits, &mut watcher).await;
     stalled.signal("STOP");
     let awake = node(&database, None).await;
     holder.execute("ROLLBACK").await.expect("let go");
@@ -114,9 +126,7 @@ async fn what_a_node_has_sent_before_it_died_never_counts_as_failed() {
         ids.extend(join_all(some).await);
     }
     let mut watcher = session(&database).await;
-    while count(&mut watcher, "messages").await == 0 {
-        sleep(Duration::from_millis(1)).await;
-    }
+    until_there_are(1, "messages", &mut watcher).await;
     victim.kill();
     let survivor = node(&database, None).await;
     let there = bob.on(&survivor);
